@@ -4,7 +4,7 @@
 
 /** The bytes are not what they claim to be. Whoever sent them made a mistake, or is hostile. */
 export class DecodeError extends Error {
-  override readonly name = 'DecodeError'
+  override readonly name: string = 'DecodeError'
 }
 
 /**
