@@ -264,8 +264,8 @@ function structCodec(fields: Fields, version: number, flexible: boolean): Codec 
   })
   const byTag = new Map(tagged.map((entry) => [entry.field.tag!, entry]))
 
-  const isDefaultField = ({ codec, fallback, field }: (typeof entries)[number], value: unknown) =>
-    value === undefined || (field.defaultValue === undefined ? codec.isDefault(value) : sameScalar(value, fallback()))
+  const isDefaultField = ({ codec, field }: (typeof entries)[number], value: unknown) =>
+    value === undefined || (field.defaultValue === undefined ? codec.isDefault(value) : value === field.defaultValue)
 
   return {
     minimumSize: plain.reduce((sum, entry) => sum + entry.codec.minimumSize, 0) + (flexible ? 1 : 0),
@@ -306,13 +306,20 @@ function absentDefault(field: Field, version: number, flexible: boolean): () => 
   return shapeCodec(field.shape, version, flexible, false).zero
 }
 
+/** Passes over a tag section of which nothing is known, such as a header's. */
+export function skipTags(reader: Reader): void {
+  const count = reader.count(reader.unsignedVarint(), 2)
+  for (let i = 0; i < count; i++) {
+    reader.unsignedVarint()
+    reader.advance(reader.unsignedVarint())
+  }
+}
+
+/** Tags should ascend. Kafka does not insist on it when it reads, so that clients which get it wrong work, and nor do we. */
 function readTags(reader: Reader, byTag: Map<number, { name: string; codec: Codec }>, value: Struct): void {
   const count = reader.count(reader.unsignedVarint(), 2)
-  let previous = -1
   for (let i = 0; i < count; i++) {
     const tag = reader.unsignedVarint()
-    if (tag <= previous) throw new DecodeError(`tag ${tag} after tag ${previous}: tags must ascend`)
-    previous = tag
     const size = reader.unsignedVarint()
     const end = reader.advance(size) + size
     const entry = byTag.get(tag)
@@ -321,10 +328,6 @@ function readTags(reader: Reader, byTag: Map<number, { name: string; codec: Code
     value[entry.name] = entry.codec.decode(reader)
     if (reader.position !== end) throw new DecodeError(`tagged field ${entry.name} does not fill its ${size} bytes`)
   }
-}
-
-function sameScalar(a: unknown, b: unknown): boolean {
-  return a === b
 }
 
 function shapeCodec(shape: Shape, version: number, flexible: boolean, nullable: boolean): Codec {
@@ -478,7 +481,7 @@ function bytesCodec(flexible: boolean, nullable: boolean): Codec {
       writeLength(writer, flexible, false, length)
       for (const chunk of chunks) writer.bytes(chunk)
     },
-    isDefault: (value) => (value as Buffer).length === 0,
+    isDefault: (value) => (value as Buffer | null)?.length === 0,
     zero: () => EMPTY,
   }
 }
