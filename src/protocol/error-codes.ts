@@ -185,14 +185,24 @@ const retriable = new Set<ErrorName>([
   'SHARE_SESSION_LIMIT_REACHED',
 ])
 
+/** Why one record made the broker refuse its batch (KIP-467). */
+export interface RecordError {
+  /** Place of the record in its batch, from 0. */
+  readonly batchIndex: number
+  readonly batchIndexErrorMessage: string | null
+}
+
 /** A failure that has a Kafka error code: refused by a broker, or to be answered to a client. */
 export class KafkaError extends Error {
   override readonly name = 'KafkaError'
   readonly code: ErrorName
+  /** Of a refused batch, where single records are to blame. */
+  readonly recordErrors: readonly RecordError[]
 
-  constructor(code: ErrorName, message: string = code, options?: ErrorOptions) {
+  constructor(code: ErrorName, message: string = code, options?: ErrorOptions & { recordErrors?: readonly RecordError[] }) {
     super(message, options)
     this.code = code
+    this.recordErrors = options?.recordErrors ?? []
   }
 
   get errorCode(): number {
