@@ -51,16 +51,14 @@ export function decodeResponseHeader(reader: Reader, api: Api, version: number):
   return correlationId
 }
 
-/** A whole frame, in pieces to be sent in order. */
-export function encodeRequest<Req extends Fields>(
-  api: Api<Req>,
+/** Writes what stands between the frame's length and the body. */
+export function encodeRequestHeader(
+  writer: Writer,
+  api: Api,
   version: number,
   correlationId: number,
   clientId: string | null,
-  body: Encodable<Req>,
-): Buffer[] {
-  const writer = new Writer()
-  writer.int32(0)
+): void {
   writer.int16(api.key)
   writer.int16(version)
   writer.int32(correlationId)
@@ -71,6 +69,19 @@ export function encodeRequest<Req extends Fields>(
     writer.utf8(clientId, length)
   }
   if (requestHeaderVersion(api, version) === 2) writer.unsignedVarint(0)
+}
+
+/** A whole frame, in pieces to be sent in order. */
+export function encodeRequest<Req extends Fields>(
+  api: Api<Req>,
+  version: number,
+  correlationId: number,
+  clientId: string | null,
+  body: Encodable<Req>,
+): Buffer[] {
+  const writer = new Writer()
+  writer.int32(0)
+  encodeRequestHeader(writer, api, version, correlationId, clientId)
   api.request.encode(writer, version, body)
   return writer.finishFrame()
 }
