@@ -1,0 +1,41 @@
+// What a handler is: an API, the versions of it that are served, and a function from request to response.
+
+import type { KafkaError } from '../../protocol/error-codes.ts'
+import { type Api, parseVersions, type Request, type ResponseInput, type Versions } from '../../protocol/schema.ts'
+import type { Connection } from '../network/connection.ts'
+import type { Services } from '../services.ts'
+
+/** What a handler may know of a request beyond its body. */
+export interface Call {
+  readonly version: number
+  readonly clientId: string
+  readonly connection: Connection
+}
+
+/** A response body, null for no answer at all (acks=0), 'close' to end the connection instead of answering. */
+export type Outcome<A> = ResponseInput<A> | null | 'close'
+
+export interface Handler<A extends Api = Api> {
+  readonly api: A
+  /** What is served. */
+  readonly versions: Versions
+  /** What ApiVersions says is served, where clients need to hear more than the truth (Produce). */
+  readonly announced: Versions
+  handle(request: Request<A>, services: Services, call: Call): Outcome<A> | Promise<Outcome<A>>
+  /** How this API says "all of it failed". */
+  fail(request: Request<A>, error: KafkaError): ResponseInput<A>
+}
+
+interface Definition<A extends Api> {
+  /** Where it is less than the API has. */
+  readonly versions?: string
+  readonly announced?: string
+  readonly handle: Handler<A>['handle']
+  readonly fail: Handler<A>['fail']
+}
+
+export function handler<A extends Api>(api: A, definition: Definition<A>): Handler<A> {
+  const versions = definition.versions === undefined ? api.versions : parseVersions(definition.versions)
+  const announced = definition.announced === undefined ? versions : parseVersions(definition.announced)
+  return { api, versions, announced, handle: definition.handle, fail: definition.fail }
+}

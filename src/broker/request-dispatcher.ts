@@ -1,0 +1,68 @@
+// From a frame to an answer: header, body, handler, response. What cannot be read closes the connection, as Kafka does;
+// what can be read is always answered in the shape of its API.
+
+import { DecodeError, Reader } from '../bytes/reader.ts'
+import { ErrorCode, KafkaError } from '../protocol/error-codes.ts'
+import { decodeRequestHeader, encodeResponse, type RequestHeader } from '../protocol/headers.ts'
+import { ApiVersions } from '../protocol/messages/18-api-versions.ts'
+import { within } from '../protocol/schema.ts'
+import { handlersByKey } from './handlers/all-handlers.ts'
+import type { Handler, Outcome } from './handlers/handler.ts'
+import type { Answer, Connection } from './network/connection.ts'
+import type { Services } from './services.ts'
+
+export class RequestDispatcher {
+  private readonly services: Services
+
+  constructor(services: Services) {
+    this.services = services
+  }
+
+  readonly serve = (frame: Buffer, connection: Connection): Answer | Promise<Answer> => {
+    const reader = new Reader(frame)
+    const header = decodeRequestHeader(reader)
+    const handler = handlersByKey.get(header.apiKey)
+    if (handler === undefined || !within(handler.versions, header.apiVersion)) {
+      if (header.apiKey === ApiVersions.key) return unsupportedApiVersions(header.correlationId)
+      // The client has not asked what is spoken here, or does not listen. There is no shape in which to answer it.
+      throw new DecodeError(`API key ${header.apiKey} version ${header.apiVersion} is not served here`)
+    }
+    const request = handler.api.request.decode(reader, header.apiVersion)
+    let outcome: Outcome<typeof handler.api> | Promise<Outcome<typeof handler.api>>
+    try {
+      outcome = handler.handle(request, this.services, {
+        version: header.apiVersion,
+        clientId: header.clientId ?? '',
+        connection,
+      })
+    } catch (error) {
+      outcome = this.failed(handler, request, error)
+    }
+    if (!(outcome instanceof Promise)) return encode(handler, header, outcome)
+    return outcome.then(
+      (settled) => encode(handler, header, settled),
+      (error) => encode(handler, header, this.failed(handler, request, error)),
+    )
+  }
+
+  private failed(handler: Handler, request: never, error: unknown): Outcome<Handler['api']> {
+    if (error instanceof KafkaError) return handler.fail(request, error)
+    // Ours: a bug. The client gets an answer, the log the stack, and the broker goes on.
+    this.services.report.bug(`${handler.api.name} failed`, error)
+    return handler.fail(request, new KafkaError('UNKNOWN_SERVER_ERROR'))
+  }
+}
+
+function encode(handler: Handler, header: RequestHeader, outcome: Outcome<Handler['api']>): Answer {
+  if (outcome === null || outcome === 'close') return outcome
+  return encodeResponse(handler.api, header.apiVersion, header.correlationId, outcome)
+}
+
+/** The client speaks a newer ApiVersions: the oldest form, which every client reads, says which ones are spoken here. */
+function unsupportedApiVersions(correlationId: number): Answer {
+  const { min, max } = ApiVersions.versions
+  return encodeResponse(ApiVersions, 0, correlationId, {
+    errorCode: ErrorCode.UNSUPPORTED_VERSION,
+    apiKeys: [{ apiKey: ApiVersions.key, minVersion: min, maxVersion: max }],
+  })
+}
