@@ -39,7 +39,8 @@ export class Writer {
   }
 
   int8(value: number): void {
-    this.buffer.writeInt8(value, this.reserve(1))
+    const at = this.reserve(1)
+    this.buffer.writeInt8(value, at)
   }
 
   uint8(value: number): void {
