@@ -214,18 +214,22 @@ function writeNull(writer: Writer, flexible: boolean, nullable: boolean, short: 
   writeLength(writer, flexible, short, -1)
 }
 
+/** Bytes in a string. The compact form could carry more, but Kafka refuses that. */
+const MAX_STRING = 0x7fff
+
 function stringCodec(flexible: boolean, nullable: boolean): Codec {
   return {
     minimumSize: flexible ? 1 : 2,
     decode(reader) {
       const length = readLength(reader, flexible, nullable, true)
+      if (length > MAX_STRING) throw new DecodeError(`string of ${length} bytes before position ${reader.position}`)
       return length === -1 ? null : reader.utf8(length)
     },
     encode(writer, value) {
       if (value === null) return writeNull(writer, flexible, nullable, true)
       const text = value as string
       const length = Buffer.byteLength(text)
-      if (length > 0x7fff) throw new RangeError(`string of ${length} bytes: the protocol carries 32767 at most`)
+      if (length > MAX_STRING) throw new RangeError(`string of ${length} bytes: the protocol carries ${MAX_STRING} at most`)
       writeLength(writer, flexible, true, length)
       writer.utf8(text, length)
     },
