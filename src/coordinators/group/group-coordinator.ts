@@ -1,0 +1,327 @@
+// The group coordinator as the broker sees it: one state machine for each partition of `__consumer_offsets` that this broker leads,
+// requests sent to the one their group belongs to, failures turned into the answers that clients understand.
+
+import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
+import type { GroupRecord } from '../../protocol/internal-records/group-records.ts'
+import type { JoinGroupRequest, JoinGroupResponseInput } from '../../protocol/messages/11-join-group.ts'
+import type { HeartbeatRequest, HeartbeatResponseInput } from '../../protocol/messages/12-heartbeat.ts'
+import type { LeaveGroupRequest } from '../../protocol/messages/13-leave-group.ts'
+import type { SyncGroupRequest, SyncGroupResponseInput } from '../../protocol/messages/14-sync-group.ts'
+import type { OffsetDeleteRequest, OffsetDeleteResponseInput } from '../../protocol/messages/47-offset-delete.ts'
+import type { Ticket } from '../runtime/outcome.ts'
+import { partitionFor } from '../runtime/partition-for.ts'
+import { PartitionRuntime } from '../runtime/partition-runtime.ts'
+import type { CoordinatorClock, CoordinatorLog, Report } from '../runtime/ports.ts'
+import { type CommitRequest, type CommitResponse, commitOffsets, refusedCommit } from './commit-offsets.ts'
+import { deleteGroup } from './delete-groups.ts'
+import { deleteOffsets, dropTopicOffsets } from './delete-offsets.ts'
+import { describeGroup, type GroupDescription, undescribed } from './describe-groups.ts'
+import { expireOffsets } from './expire-offsets.ts'
+import { type FetchOffsetsRequest, type FetchOffsetsResponse, fetchOffsets } from './fetch-offsets.ts'
+import type { GroupConfig } from './group-config.ts'
+import { GroupMachine } from './group-machine.ts'
+import { GroupOutcome, type GroupTimer, groupCodec } from './group-records.ts'
+import type { Groups, TopicIdOf } from './groups.ts'
+import { heartbeat } from './heartbeat.ts'
+import { joinGroup } from './join-group.ts'
+import { type LeaveResponse, leaveGroup } from './leave-group.ts'
+import { type GroupListing, listGroups } from './list-groups.ts'
+import { refusedJoin } from './rebalance.ts'
+import { refusedSync, syncGroup } from './sync-group.ts'
+
+export interface GroupCoordinatorOptions {
+  readonly config: GroupConfig
+  /** Partitions of `__consumer_offsets`: must never change once there is data. */
+  readonly partitionCount: number
+  /** The log of a partition that this broker leads. Called when it is loaded. */
+  readonly logFor: (partition: number) => CoordinatorLog
+  readonly clock: CoordinatorClock
+  /** Version 4, with hyphens: the second half of member ids. */
+  readonly uuid: () => string
+  /** Guards offsets of a topic that was deleted from one of the same name. Left out, names are all that counts. */
+  readonly topicIdOf?: TopicIdOf
+  readonly report: Report
+}
+
+/** Who sent a request, and in which version. */
+export interface GroupRequestContext {
+  readonly version: number
+  readonly clientId: string
+  /** As Kafka shows it: a slash, then the address. */
+  readonly clientHost: string
+}
+
+type Runtime = PartitionRuntime<GroupMachine, GroupRecord, GroupTimer>
+
+/** Groups that one sweep looks at before others get their turn. */
+const GROUPS_PER_SWEEP = 200
+/** What a key of `__consumer_offsets` can hold: its strings have an int16 for their length. */
+const LONGEST_GROUP_ID_BYTES = 32_767
+
+export class GroupCoordinator {
+  private readonly options: GroupCoordinatorOptions
+  private readonly partitions = new Map<number, Runtime>()
+  private sweepTimer: { cancel(): void } | null = null
+  private isClosed = false
+
+  constructor(options: GroupCoordinatorOptions) {
+    this.options = options
+    this.scheduleExpiry()
+  }
+
+  /** Of `__consumer_offsets`: its leader coordinates the group. */
+  partitionFor(groupId: string): number {
+    return partitionFor(groupId, this.options.partitionCount)
+  }
+
+  /** This broker leads the partition now. Requests are answered COORDINATOR_LOAD_IN_PROGRESS until this resolves; rejects if its log cannot be read. */
+  loadPartition(partition: number): Promise<void> {
+    const { clock, config, logFor, report, topicIdOf } = this.options
+    let runtime = this.partitions.get(partition)
+    if (runtime === undefined) {
+      runtime = new PartitionRuntime({
+        name: `__consumer_offsets-${partition}`,
+        create: () => new GroupMachine(config, topicIdOf),
+        codec: groupCodec,
+        log: logFor(partition),
+        clock,
+        report,
+      })
+      this.partitions.set(partition, runtime)
+    }
+    return runtime.load()
+  }
+
+  /** Another broker leads it now: members are sent there. */
+  unloadPartition(partition: number): void {
+    this.partitions.get(partition)?.unload()
+    this.partitions.delete(partition)
+  }
+
+  /** All who wait are answered COORDINATOR_NOT_AVAILABLE. Nothing more is written. */
+  close(): void {
+    this.isClosed = true
+    this.sweepTimer?.cancel()
+    for (const runtime of this.partitions.values()) runtime.unload('COORDINATOR_NOT_AVAILABLE')
+    this.partitions.clear()
+  }
+
+  // ── members ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Resolves when the rebalance is through, which takes up to the longest rebalance time-out of its members. */
+  async joinGroup(request: JoinGroupRequest, context: GroupRequestContext): Promise<JoinGroupResponseInput> {
+    const { version, clientId, clientHost } = context
+    const { minSessionTimeoutMs, maxSessionTimeoutMs } = this.options.config
+    const refuse = (errorCode: number) => refusedJoin(errorCode, request.memberId)
+    let response: JoinGroupResponseInput
+    if (!isGroupId(request.groupId)) response = refuse(ErrorCode.INVALID_GROUP_ID)
+    else if (request.sessionTimeoutMs < minSessionTimeoutMs || request.sessionTimeoutMs > maxSessionTimeoutMs) {
+      response = refuse(ErrorCode.INVALID_SESSION_TIMEOUT)
+    } else {
+      const join = {
+        ...request,
+        clientId,
+        clientHost,
+        requiresKnownMemberId: version >= 4,
+        supportsSkippingAssignment: version >= 9,
+      }
+      response = await this.run<JoinGroupResponseInput>(
+        request.groupId,
+        (groups, ticket, now) => joinGroup(groups, join, ticket, now, this.options.uuid),
+        refuse,
+      )
+    }
+    // Older versions have no null, and librdkafka fails on one.
+    return version < 7 && response.protocolName === null ? { ...response, protocolName: '' } : response
+  }
+
+  /** Resolves when the leader has assigned. */
+  async syncGroup(request: SyncGroupRequest): Promise<SyncGroupResponseInput> {
+    if (!isGroupId(request.groupId)) return refusedSync(ErrorCode.INVALID_GROUP_ID)
+    return this.run<SyncGroupResponseInput>(
+      request.groupId,
+      (groups, ticket, now) => syncGroup(groups, request, ticket, now),
+      refusedSync,
+    )
+  }
+
+  heartbeat(request: HeartbeatRequest): HeartbeatResponseInput {
+    if (!isGroupId(request.groupId)) return { errorCode: ErrorCode.INVALID_GROUP_ID }
+    try {
+      return this.runtimeFor(request.groupId).touch((groups) => heartbeat(groups, request))
+    } catch (error) {
+      const errorCode = codeOf(error)
+      // Its session has not begun to count yet: nothing to worry the member with.
+      return { errorCode: errorCode === ErrorCode.COORDINATOR_LOAD_IN_PROGRESS ? ErrorCode.NONE : errorCode }
+    }
+  }
+
+  /** Up to version 2 one member leaves, and its error is that of the whole. */
+  async leaveGroup(request: LeaveGroupRequest, { version }: { readonly version: number }): Promise<LeaveResponse> {
+    const { groupId } = request
+    const refuse = (errorCode: number) => ({ errorCode, members: [] })
+    if (!isGroupId(groupId)) return refuse(ErrorCode.INVALID_GROUP_ID)
+    const members = version >= 3 ? request.members : [{ memberId: request.memberId, groupInstanceId: null, reason: null }]
+    const response = await this.run<LeaveResponse>(
+      groupId,
+      (groups, _ticket, now) => leaveGroup(groups, { groupId, members }, now),
+      refuse,
+    )
+    return version >= 3 ? response : refuse(response.errorCode || (response.members[0]?.errorCode ?? ErrorCode.NONE))
+  }
+
+  // ── offsets ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Resolves when the offsets are stored. Clients that do not use groups may leave the group id empty. */
+  offsetCommit(request: CommitRequest, { version }: { readonly version: number }): Promise<CommitResponse> {
+    return this.run<CommitResponse>(
+      request.groupId,
+      (groups, _ticket, now) => commitOffsets(groups, request, version, now),
+      (errorCode) => refusedCommit(request, errorCode),
+    )
+  }
+
+  /** One group. Answers with the topics and partitions of the request, or with all that the group has committed. */
+  offsetFetch(request: FetchOffsetsRequest): Promise<FetchOffsetsResponse> {
+    return this.run<FetchOffsetsResponse>(
+      request.groupId,
+      (groups) => fetchOffsets(groups, request),
+      (errorCode) => ({ groupId: request.groupId, errorCode, topics: [] }),
+    )
+  }
+
+  async offsetDelete(request: OffsetDeleteRequest): Promise<OffsetDeleteResponseInput> {
+    const refuse = (errorCode: number) => ({ errorCode, topics: [] })
+    if (!isGroupId(request.groupId)) return refuse(ErrorCode.INVALID_GROUP_ID)
+    return this.run<OffsetDeleteResponseInput>(request.groupId, (groups) => deleteOffsets(groups, request), refuse)
+  }
+
+  /** Topics were deleted: forgets what groups have committed for them. Resolves when that is stored. */
+  async onTopicsDeleted(topics: Iterable<string>): Promise<void> {
+    const names = [...topics]
+    await this.sweep(
+      (groups) => groups.offsets.groupIds(),
+      (groups, groupId) => dropTopicOffsets(groups, groupId, names),
+    )
+  }
+
+  // ── groups ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** In the order asked. Who may do what with them is for the caller to add. */
+  describeGroups(groupIds: readonly string[], { version }: { readonly version: number }): Promise<GroupDescription[]> {
+    return Promise.all(
+      groupIds.map((groupId) =>
+        this.run<GroupDescription>(
+          groupId,
+          (groups) => describeGroup(groups, groupId, version),
+          (errorCode) => undescribed(groupId, errorCode),
+        ),
+      ),
+    )
+  }
+
+  /** All that this broker coordinates. COORDINATOR_LOAD_IN_PROGRESS while some are not known yet. */
+  async listGroups(request: {
+    readonly statesFilter: readonly string[]
+    readonly typesFilter: readonly string[]
+  }): Promise<{ readonly errorCode: number; readonly groups: readonly GroupListing[] }> {
+    const { statesFilter, typesFilter } = request
+    try {
+      const listings = await Promise.all(
+        Array.from(this.partitions.values(), (runtime) =>
+          runtime
+            .run<readonly GroupListing[]>((groups) => listGroups(groups, statesFilter, typesFilter))
+            .catch((error) => {
+              // Somebody else coordinates these.
+              if (codeOf(error) === ErrorCode.NOT_COORDINATOR) return []
+              throw error
+            }),
+        ),
+      )
+      return { errorCode: ErrorCode.NONE, groups: listings.flat() }
+    } catch (error) {
+      return { errorCode: codeOf(error), groups: [] }
+    }
+  }
+
+  /** In the order asked. */
+  deleteGroups(groupIds: readonly string[]): Promise<{ readonly groupId: string; readonly errorCode: number }[]> {
+    return Promise.all(
+      groupIds.map(async (groupId) => ({
+        groupId,
+        errorCode: isGroupId(groupId)
+          ? await this.run<number>(
+              groupId,
+              (groups) => deleteGroup(groups, groupId),
+              (errorCode) => errorCode,
+            )
+          : ErrorCode.INVALID_GROUP_ID,
+      })),
+    )
+  }
+
+  /** Forgets what has not been used for `offsetsRetentionMs`. Runs by itself every `offsetsRetentionCheckIntervalMs`. */
+  async expireOffsets(): Promise<void> {
+    await this.sweep(
+      (groups) => Array.from(groups.all(), (group) => group.groupId),
+      (groups, groupId, now) => expireOffsets(groups, groupId, now),
+    )
+  }
+
+  // ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  private runtimeFor(groupId: string): Runtime {
+    const runtime = this.partitions.get(this.partitionFor(groupId))
+    if (runtime !== undefined) return runtime
+    throw new KafkaError(this.isClosed ? 'COORDINATOR_NOT_AVAILABLE' : 'NOT_COORDINATOR')
+  }
+
+  private async run<Response>(
+    groupId: string,
+    step: (groups: Groups, ticket: Ticket<Response>, now: number) => GroupOutcome<Response>,
+    refuse: (errorCode: number) => Response,
+  ): Promise<Response> {
+    try {
+      return await this.runtimeFor(groupId).run<Response>(step)
+    } catch (error) {
+      if (!(error instanceof KafkaError)) this.options.report(`a request for group ${groupId} failed`, error)
+      return refuse(codeOf(error))
+    }
+  }
+
+  /** Takes a step for each of the groups of each partition, a few at a time. What fails is tried again with the next sweep. */
+  private async sweep(
+    groupIds: (groups: Groups) => Iterable<string>,
+    step: (groups: Groups, groupId: string, now: number) => GroupOutcome<number>,
+  ): Promise<void> {
+    for (const runtime of [...this.partitions.values()]) {
+      try {
+        const ids = runtime.touch((groups) => new GroupOutcome<string[]>().reply([...groupIds(groups)]))
+        for (let start = 0; start < ids.length; start += GROUPS_PER_SWEEP) {
+          if (start > 0) await new Promise<void>((resolve) => this.options.clock.timer(0, resolve))
+          const some = ids.slice(start, start + GROUPS_PER_SWEEP)
+          await Promise.all(some.map((id) => runtime.run<number>((groups, _ticket, now) => step(groups, id, now))))
+        }
+      } catch (error) {
+        // Not served at the moment: whoever takes it over sweeps it, too.
+        if (!(error instanceof KafkaError)) this.options.report('sweeping groups failed', error)
+      }
+    }
+  }
+
+  private scheduleExpiry(): void {
+    const { clock, config } = this.options
+    this.sweepTimer = clock.timer(config.offsetsRetentionCheckIntervalMs, async () => {
+      await this.expireOffsets()
+      if (!this.isClosed) this.scheduleExpiry()
+    })
+  }
+}
+
+function codeOf(error: unknown): number {
+  return error instanceof KafkaError ? error.errorCode : ErrorCode.UNKNOWN_SERVER_ERROR
+}
+
+function isGroupId(groupId: string): boolean {
+  return groupId !== '' && Buffer.byteLength(groupId) <= LONGEST_GROUP_ID_BYTES
+}

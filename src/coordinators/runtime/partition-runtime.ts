@@ -1,0 +1,237 @@
+// Runs a state machine over one partition of an internal topic. Records are applied when they are written, answers are held until
+// they are committed, so nobody ever hears of a state that could still be lost. When an append fails, the machine has seen what the
+// log may not have: it is thrown away and loaded anew, as after a change of coordinator.
+
+import { type ErrorName, KafkaError } from '../../protocol/error-codes.ts'
+import type { Outcome, Ticket } from './outcome.ts'
+import type { CoordinatorClock, CoordinatorLog, LogRecord, Report } from './ports.ts'
+import { Timers } from './timers.ts'
+
+export interface StateMachine<Rec, Timer extends object> {
+  /** The only place where persisted state changes. */
+  replay(record: Rec): void
+  /** All of the log has been replayed: what members there are must show up from now on. */
+  loaded(now: number): Outcome<void, Rec, Timer>
+  wake(timer: Timer, now: number): Outcome<void, Rec, Timer>
+}
+
+export interface RecordCodec<Rec> {
+  encode(record: Rec): LogRecord
+  /** Undefined for a kind that is not known. Throws DecodeError. */
+  decode(key: Buffer, value: Buffer | null): Rec | undefined
+}
+
+export interface RuntimeOptions<Machine, Rec> {
+  readonly name: string
+  readonly create: () => Machine
+  readonly codec: RecordCodec<Rec>
+  readonly log: CoordinatorLog
+  readonly clock: CoordinatorClock
+  readonly report: Report
+}
+
+/** One append grows to about this much before the next one is begun: a leader's batch stays of the size that replicas fetch well. */
+const BATCH_BYTES = 512 * 1024
+
+interface Waiter {
+  resolve(response: unknown): void
+  reject(error: Error): void
+}
+
+interface HeldAnswer {
+  readonly waiter: Waiter
+  readonly response: unknown
+}
+
+interface Batch {
+  readonly records: LogRecord[]
+  readonly answers: HeldAnswer[]
+  bytes: number
+}
+
+/** One life of the machine, from a load to the next failure. Late callbacks of a former life find that it is not the present one. */
+interface Life<Machine, Timer extends object> {
+  readonly machine: Machine
+  readonly timers: Timers<Timer>
+  /** Requests that are answered by a later step. */
+  readonly parked: Set<Waiter>
+  /** Appended in order, one at a time: the first is under way if `appending`. */
+  readonly batches: Batch[]
+  appending: boolean
+}
+
+type State = 'unloaded' | 'loading' | 'active' | 'failed'
+
+export class PartitionRuntime<Machine extends StateMachine<Rec, Timer>, Rec, Timer extends object> {
+  private readonly options: RuntimeOptions<Machine, Rec>
+  private state: State = 'unloaded'
+  private life: Life<Machine, Timer> | null = null
+  /** Counts loads, so that one that was overtaken gives up. */
+  private attempt = 0
+
+  constructor(options: RuntimeOptions<Machine, Rec>) {
+    this.options = options
+  }
+
+  /** Replays the log, then serves. Rejects if the log could not be read; the partition then refuses requests until the next try. */
+  async load(): Promise<void> {
+    const attempt = ++this.attempt
+    this.end(new KafkaError('NOT_COORDINATOR'))
+    this.state = 'loading'
+    const { codec, create, log, report, name, clock } = this.options
+    const machine = create()
+    const strangers = new Set<number>()
+    let records = 0
+    const startedMs = clock.monotonicMs()
+    try {
+      await log.load((key, value) => {
+        const record = codec.decode(key, value)
+        records++
+        if (record !== undefined) return machine.replay(record)
+        const kind = key.readInt16BE(0)
+        if (!strangers.has(kind)) report(`${name} holds records of kind ${kind}, which this version does not know: skipped`)
+        strangers.add(kind)
+      })
+    } catch (error) {
+      if (attempt === this.attempt) this.state = 'failed'
+      report(`${name} could not be loaded`, error)
+      throw error
+    }
+    if (attempt !== this.attempt) return
+    const life: Life<Machine, Timer> = {
+      machine,
+      timers: new Timers<Timer>(clock, (timer) => this.wake(life, timer)),
+      parked: new Set(),
+      batches: [],
+      appending: false,
+    }
+    this.life = life
+    this.state = 'active'
+    if (records > 0) report(`${name} loaded: ${records} records in ${Math.round(clock.monotonicMs() - startedMs)} ms`)
+    this.apply(life, machine.loaded(clock.wallMs()))
+  }
+
+  /** Another broker takes over, or this one stops. Whoever waits is told to look elsewhere. */
+  unload(error: ErrorName = 'NOT_COORDINATOR'): void {
+    this.attempt++
+    this.state = 'unloaded'
+    this.end(new KafkaError(error))
+  }
+
+  /**
+   * One step: a write, a read, or a request that is answered by a later step. Resolves when everything that the machine wrote up to
+   * then is committed. Rejects with a KafkaError while the partition is not served, or when what was written could not be.
+   */
+  run<Response>(
+    step: (machine: Machine, ticket: Ticket<Response>, now: number) => Outcome<Response, Rec, Timer>,
+  ): Promise<Response> {
+    const life = this.life
+    if (life === null) return Promise.reject(this.refusal())
+    return new Promise<Response>((resolve, reject) => {
+      const waiter: Waiter = { resolve: resolve as Waiter['resolve'], reject }
+      const outcome = step(life.machine, waiter as Ticket<Response>, this.options.clock.wallMs())
+      life.parked.add(waiter)
+      this.apply(life, outcome)
+      if (outcome.response !== undefined) this.settle(life, waiter, outcome.response)
+    })
+  }
+
+  /** A step that only touches what is never stored, answered at once: a slow append must not hold up heartbeats. */
+  touch<Response>(step: (machine: Machine) => Outcome<Response, Rec, Timer>): Response {
+    const life = this.life
+    if (life === null) throw this.refusal()
+    const outcome = step(life.machine)
+    this.apply(life, outcome)
+    return outcome.response!
+  }
+
+  private refusal(): KafkaError {
+    return new KafkaError(this.state === 'loading' ? 'COORDINATOR_LOAD_IN_PROGRESS' : 'NOT_COORDINATOR')
+  }
+
+  private apply(life: Life<Machine, Timer>, outcome: Outcome<unknown, Rec, Timer>): void {
+    for (const line of outcome.notes) this.options.report(line)
+    for (const { timer, delayMs } of outcome.timers) {
+      if (delayMs === null) life.timers.cancel(timer)
+      else life.timers.set(timer, delayMs)
+    }
+    if (outcome.records.length > 0) this.write(life, outcome.records)
+    for (const { ticket, response } of outcome.answers) this.settle(life, ticket as unknown as Waiter, response)
+  }
+
+  private wake(life: Life<Machine, Timer>, timer: Timer): void {
+    if (this.life !== life) return
+    try {
+      this.apply(life, life.machine.wake(timer, this.options.clock.wallMs()))
+    } catch (error) {
+      // Nobody waits for this step who could be told.
+      this.options.report(`${this.options.name}: a timer failed`, error)
+    }
+  }
+
+  private write(life: Life<Machine, Timer>, records: readonly Rec[]): void {
+    // All of them first: one that cannot be encoded must leave nothing behind.
+    const encoded = records.map(this.options.codec.encode)
+    let batch = life.batches.at(-1)
+    if (batch === undefined || batch.bytes >= BATCH_BYTES || (life.appending && life.batches.length === 1)) {
+      batch = { records: [], answers: [], bytes: 0 }
+      life.batches.push(batch)
+      // What other requests of the same turn write goes along.
+      if (life.batches.length === 1) queueMicrotask(() => this.append(life))
+    }
+    for (const record of encoded) {
+      batch.records.push(record)
+      batch.bytes += record.key.length + (record.value?.length ?? 0)
+    }
+    for (const record of records) life.machine.replay(record)
+  }
+
+  /** An answer may tell of anything written before it, by whomever: it waits for the last batch there is. */
+  private settle(life: Life<Machine, Timer>, waiter: Waiter, response: unknown): void {
+    if (!life.parked.delete(waiter)) return
+    const batch = life.batches.at(-1)
+    if (batch === undefined) waiter.resolve(response)
+    else batch.answers.push({ waiter, response })
+  }
+
+  private async append(life: Life<Machine, Timer>): Promise<void> {
+    const batch = life.batches[0]
+    if (this.life !== life || life.appending || batch === undefined) return
+    life.appending = true
+    try {
+      await this.options.log.append(batch.records)
+    } catch (error) {
+      if (this.life === life) this.lose(error)
+      return
+    }
+    if (this.life !== life) return
+    life.appending = false
+    life.batches.shift()
+    for (const { waiter, response } of batch.answers) waiter.resolve(response)
+    this.append(life)
+  }
+
+  /** The machine is ahead of the log: start over from what the log has. */
+  private lose(cause: unknown): void {
+    this.options.report(`${this.options.name} could not be written: loading it anew`, cause)
+    this.end(answerFor(cause))
+    // A failure is reported by `load`, and leaves the partition refusing requests.
+    this.load().catch(() => {})
+  }
+
+  private end(error: KafkaError): void {
+    const life = this.life
+    if (life === null) return
+    this.life = null
+    life.timers.clear()
+    for (const batch of life.batches) for (const { waiter } of batch.answers) waiter.reject(error)
+    for (const waiter of life.parked) waiter.reject(error)
+  }
+}
+
+/** What a client is told whose change may or may not have been stored: try again, here or elsewhere. */
+function answerFor(cause: unknown): KafkaError {
+  const code = cause instanceof KafkaError ? cause.code : undefined
+  const elsewhere = code === 'NOT_LEADER_OR_FOLLOWER' || code === 'KAFKA_STORAGE_ERROR' || code === 'NOT_COORDINATOR'
+  return new KafkaError(elsewhere ? 'NOT_COORDINATOR' : 'COORDINATOR_NOT_AVAILABLE', 'the change could not be stored', { cause })
+}

@@ -1,0 +1,96 @@
+// A clock and a log for tests: time passes when told to, appends succeed when told to, and what was appended can be cut anywhere.
+
+import type { CoordinatorClock, CoordinatorLog, LogRecord } from './ports.ts'
+
+export class SimulatedClock implements CoordinatorClock {
+  private nowMs = 1_700_000_000_000
+  private count = 0
+  private readonly pending: { at: number; order: number; run: () => void }[] = []
+
+  wallMs(): number {
+    return this.nowMs
+  }
+
+  monotonicMs(): number {
+    return this.nowMs
+  }
+
+  get timers(): number {
+    return this.pending.length
+  }
+
+  timer(delayMs: number, run: () => void): { cancel(): void } {
+    const entry = { at: this.nowMs + delayMs, order: this.count++, run }
+    this.pending.push(entry)
+    return {
+      cancel: () => {
+        const index = this.pending.indexOf(entry)
+        if (index >= 0) this.pending.splice(index, 1)
+      },
+    }
+  }
+
+  /** Runs what is due on the way, in order, and lets promises settle after each. */
+  async advance(ms: number): Promise<void> {
+    const end = this.nowMs + ms
+    for (;;) {
+      await settled()
+      const next = this.pending.reduce<(typeof this.pending)[number] | null>(
+        (first, entry) =>
+          entry.at <= end && (first === null || entry.at < first.at || (entry.at === first.at && entry.order < first.order))
+            ? entry
+            : first,
+        null,
+      )
+      if (next === null) break
+      this.pending.splice(this.pending.indexOf(next), 1)
+      this.nowMs = Math.max(this.nowMs, next.at)
+      next.run()
+    }
+    this.nowMs = end
+    await settled()
+  }
+}
+
+/** Long enough for any chain of promises that waits for nothing outside. */
+export async function settled(): Promise<void> {
+  for (let i = 0; i < 20; i++) await Promise.resolve()
+}
+
+export class SimulatedLog implements CoordinatorLog {
+  /** One element for each append. */
+  readonly batches: (readonly LogRecord[])[] = []
+  /** While true, appends wait for `release`. */
+  isHeld = false
+  /** The next append fails with it; `isKept` tells whether its records stay in the log all the same. */
+  failure: { readonly error: Error; readonly isKept: boolean } | null = null
+  loadFailure: Error | null = null
+  loads = 0
+  private waiting: (() => void)[] = []
+
+  get records(): LogRecord[] {
+    return this.batches.flat()
+  }
+
+  async append(records: readonly LogRecord[]): Promise<void> {
+    const batch = [...records]
+    if (this.isHeld) await new Promise<void>((resolve) => this.waiting.push(resolve))
+    const { failure } = this
+    this.failure = null
+    if (failure === null || failure.isKept) this.batches.push(batch)
+    if (failure !== null) throw failure.error
+  }
+
+  release(): void {
+    this.isHeld = false
+    for (const resolve of this.waiting.splice(0)) resolve()
+  }
+
+  async load(replay: (key: Buffer, value: Buffer | null, offset: bigint, timestamp: bigint) => void): Promise<void> {
+    this.loads++
+    if (this.isHeld) await new Promise<void>((resolve) => this.waiting.push(resolve))
+    if (this.loadFailure !== null) throw this.loadFailure
+    let offset = 0n
+    for (const { key, value } of this.records) replay(key, value, offset++, 0n)
+  }
+}
