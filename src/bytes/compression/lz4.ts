@@ -23,7 +23,10 @@ export function compressLz4(bytes: Buffer): Buffer {
   return lz4().compressFrameSync(bytes)
 }
 
-/** One frame, to its last byte: no client writes a second one, and Kafka would not read it. */
+/**
+ * One frame, to its last byte: no client writes a second one, and Kafka would not read it. The library's result lies outside
+ * of the heap and is only given back on a turn of the event loop: a long loop over batches must yield now and then.
+ */
 export function decompressLz4(bytes: Buffer, maxBytes: number): Buffer {
   checkSize(bytes, maxBytes)
   let output: Buffer

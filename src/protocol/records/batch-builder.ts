@@ -84,7 +84,7 @@ export class RecordBatchBuilder {
   append(record: RecordInput, offsetDelta = this.lastOffsetDelta + 1): number {
     const { timestamp, key = null, value = null, headers = NO_HEADERS } = record
     if (this.records === 0 && !this.deleteHorizon) this.baseTimestamp = timestamp
-    const timestampDelta = timestamp - this.baseTimestamp
+    const timestampDelta = BigInt.asIntN(64, timestamp - this.baseTimestamp)
     const writer = this.writer
     writer.varint(
       1 + varlongSize(timestampDelta) + varintSize(offsetDelta) + nullableSize(key) + nullableSize(value) + headersSize(headers),

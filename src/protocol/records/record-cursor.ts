@@ -43,7 +43,8 @@ export function recordBytes(
 
 /**
  * `while (cursor.next()) …`. All that the cursor gives is of the record last moved to. Keys and values are views of the
- * batch, or of what it decompressed to. Checks every length, but neither checksum nor order: see record-batch.ts.
+ * batch, or of what it decompressed to. Sums wrap around at 64 bits, as they do in Kafka. Checks every length, but neither
+ * checksum nor order: see record-batch.ts.
  * @throws DecodeError
  */
 export class RecordCursor {
@@ -111,12 +112,12 @@ export class RecordCursor {
   }
 
   get offset(): bigint {
-    return this.baseOffset + BigInt(this.offsetDelta)
+    return BigInt.asIntN(64, this.baseOffset + BigInt(this.offsetDelta))
   }
 
   /** Milliseconds since 1970, -1 for none: when the record was created or, if the batch says so, appended. */
   get timestamp(): bigint {
-    return this.appendTime ?? this.baseTimestamp + this.timestampDelta
+    return this.appendTime ?? BigInt.asIntN(64, this.baseTimestamp + this.timestampDelta)
   }
 
   get hasKey(): boolean {
