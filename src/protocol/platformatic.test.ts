@@ -169,7 +169,7 @@ for (const file of globSync('apis/*/*-v*.js', { cwd: dist }).sort()) {
     for (let i = 0; i < 10; i++) {
       const value: Value = randomMessage(api.response, version, random)
       quirk.readable?.(value, version)
-      const reader = TheirReader.from(encode(api.response, version, value))
+      const reader: { readonly remaining: number } = TheirReader.from(encode(api.response, version, value))
       const read = theirResponse(theirs, reader)
       assert.equal(reader.remaining, 0)
       same(api.response.fields, version, value, quirk.wireForm?.(read, version) ?? read, quirk.unread?.(version))
