@@ -17,12 +17,12 @@ export interface RequestHeader {
 }
 
 /** 1, or 2 for flexible requests. Version 0, without a client id, went with ControlledShutdown. */
-export function requestHeaderVersion(api: Api, version: number): 1 | 2 {
+export function requestHeaderVersion(api: Pick<Api, 'flexible'>, version: number): 1 | 2 {
   return within(api.flexible, version) ? 2 : 1
 }
 
 /** 0, or 1 for flexible responses; ApiVersions always 0, because whoever asks does not know yet what the other side speaks. */
-export function responseHeaderVersion(api: Api, version: number): 0 | 1 {
+export function responseHeaderVersion(api: Pick<Api, 'key' | 'flexible'>, version: number): 0 | 1 {
   return api.key !== ApiVersions.key && within(api.flexible, version) ? 1 : 0
 }
 
@@ -45,7 +45,7 @@ export function decodeRequestHeader(reader: Reader): RequestHeader {
 }
 
 /** Reads the header behind the frame's length and leaves the reader at the body: the correlation id. Throws DecodeError. */
-export function decodeResponseHeader(reader: Reader, api: Api, version: number): number {
+export function decodeResponseHeader(reader: Reader, api: Pick<Api, 'key' | 'flexible'>, version: number): number {
   const correlationId = reader.int32()
   if (responseHeaderVersion(api, version) === 1) skipTags(reader)
   return correlationId
