@@ -99,8 +99,8 @@ test('lz4 checksums are verified where the writer sent them', () => {
 test('an lz4 frame whose blocks depend on one another, as liblz4 writes by default, is read', () => {
   // Two blocks: the second repeats the first through a match that reaches back over the border.
   const header = Buffer.from('04224d184040c0', 'hex')
-  const first = Buffer.from('0b000080' + Buffer.from('hello world').toString('hex'), 'hex')
-  const second = Buffer.from('09000000' + '020b00' + '50' + Buffer.from('again').toString('hex'), 'hex')
+  const first = Buffer.concat([Buffer.from('0b000080', 'hex'), Buffer.from('hello world')])
+  const second = Buffer.concat([Buffer.from('09000000020b0050', 'hex'), Buffer.from('again')])
   const frame = Buffer.concat([header, first, second, Buffer.alloc(4)])
   assert.equal(decompress(lz4, frame, 100).toString(), 'hello worldhello again')
   assert.equal(decompress(lz4, frame, 22).toString(), 'hello worldhello again')

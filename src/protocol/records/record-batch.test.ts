@@ -141,6 +141,6 @@ test('walking over batches stops with an error where no batch begins', () => {
   assert.throws(() => walk.next(), DecodeError)
 })
 
-test('mutated batches give problems and DecodeErrors, nothing worse', () => {
-  fuzz(3000, 1)
+test('mutated batches give problems and DecodeErrors, nothing worse', async () => {
+  await fuzz(3000, 1)
 })
