@@ -195,15 +195,15 @@ const unread: Record<string, string> = {
 function ourLeaves(fields: Fields, version: number, value: Value, unread?: string): string[] {
   return Object.entries(fields)
     .filter(([name, field]) => within(field.versions, version) && name !== 'throttleTimeMs' && name !== unread)
-    .flatMap(([name, field]) => ourShapeLeaves(field.shape, version, value[name]))
+    .flatMap(([name, field]) => ourShapeLeaves(field.shape, version, value[name], unread))
 }
 
-function ourShapeLeaves(shape: Shape, version: number, value: unknown): string[] {
+function ourShapeLeaves(shape: Shape, version: number, value: unknown, unread?: string): string[] {
   if (shape.kind === 'records') return []
   if (value !== null && shape.kind === 'array') {
-    return (value as unknown[]).flatMap((element) => ourShapeLeaves(shape.element, version, element))
+    return (value as unknown[]).flatMap((element) => ourShapeLeaves(shape.element, version, element, unread))
   }
-  if (value !== null && shape.kind === 'struct') return ourLeaves(shape.fields, version, value as Value)
+  if (value !== null && shape.kind === 'struct') return ourLeaves(shape.fields, version, value as Value, unread)
   return [leaf(value)]
 }
 
