@@ -23,7 +23,7 @@ export const fetch = handler(Fetch, {
     if (request.replicaId >= 0 || request.replicaState.replicaId >= 0) throw new KafkaError('NOT_LEADER_OR_FOLLOWER')
     const context = services.sessions.contextFor(request, call.version, (id) => services.topicNameOrEmpty(id))
     const partitions = [...context.partitions]
-    const maxBytes = Math.min(request.maxBytes, services.config.number('fetch.max.bytes'))
+    const maxBytes = Math.min(request.maxBytes, services.config().get('fetch.max.bytes'))
     const readCommitted = request.isolationLevel === READ_COMMITTED
     const result = delayedFetch<Attempt>({
       clock: services.clock,

@@ -1,0 +1,50 @@
+import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
+import { FindCoordinator } from '../../protocol/messages/10-find-coordinator.ts'
+import { GROUP_OFFSETS_TOPIC } from '../../cluster/internal-topics.ts'
+import type { Connection } from '../network/connection.ts'
+import type { Services } from '../services.ts'
+import { handler } from './handler.ts'
+
+const GROUP = 0
+const TRANSACTION = 1
+
+interface Coordinator {
+  readonly key: string
+  readonly nodeId: number
+  readonly host: string
+  readonly port: number
+  readonly errorCode: number
+  readonly errorMessage: string | null
+}
+
+/** Says which broker looks after a group. The first question creates the topic in which groups are kept. */
+export const findCoordinator = handler(FindCoordinator, {
+  async handle(request, services, call) {
+    const batched = call.version >= 4
+    const keys = batched ? request.coordinatorKeys : [request.key]
+    const coordinators = await Promise.all(keys.map((key) => find(key, request.keyType, services, call.connection)))
+    return batched ? { coordinators } : coordinators[0]
+  },
+
+  fail: (request, error) => {
+    const refused = (key: string) => noCoordinator(key, error)
+    return { ...refused(request.key), coordinators: request.coordinatorKeys.map(refused) }
+  },
+})
+
+async function find(key: string, keyType: number, services: Services, connection: Connection): Promise<Coordinator> {
+  try {
+    if (keyType === TRANSACTION) throw new KafkaError('INVALID_REQUEST', 'transactions are not supported yet')
+    if (keyType !== GROUP) throw new KafkaError('INVALID_REQUEST', `there are no coordinators of type ${keyType} here`)
+    await services.topics.ensureInternal(GROUP_OFFSETS_TOPIC)
+    const { nodeId, host, port } = services.self(connection)
+    return { key, nodeId, host, port, errorCode: ErrorCode.NONE, errorMessage: null }
+  } catch (error) {
+    if (error instanceof KafkaError) return noCoordinator(key, error)
+    throw error
+  }
+}
+
+function noCoordinator(key: string, error: KafkaError): Coordinator {
+  return { key, nodeId: -1, host: '', port: -1, errorCode: error.errorCode, errorMessage: error.message }
+}

@@ -1,0 +1,40 @@
+// What handlers are given to work with.
+
+import type { ClusterMetadata } from '../cluster/cluster-metadata.ts'
+import type { MetadataImage } from '../cluster/metadata-image.ts'
+import type { ReplicaManager } from '../cluster/replication/replica-manager.ts'
+import type { BrokerConfig } from '../config/effective.ts'
+import type { GroupCoordinator } from '../coordinators/group/group-coordinator.ts'
+import type { Clock } from '../host/clock.ts'
+import type { FetchSessions } from './fetch-sessions.ts'
+import type { Connection } from './network/connection.ts'
+import type { TopicCreation } from './topic-creation.ts'
+
+/** A broker as a client is told of it: under the address that this client can reach. */
+export interface BrokerAddress {
+  readonly nodeId: number
+  readonly host: string
+  readonly port: number
+  readonly rack: string | null
+}
+
+export interface Services {
+  readonly nodeId: number
+  readonly clusterId: string
+  readonly clock: Clock
+  /** What it comes to now: dynamic changes make a new one. */
+  readonly config: () => BrokerConfig
+  /** Takes changes; clients are told `image` instead, which waits until the logs of a new topic are there. */
+  readonly metadata: ClusterMetadata
+  readonly image: () => MetadataImage
+  readonly replicas: ReplicaManager
+  readonly groups: GroupCoordinator
+  readonly sessions: FetchSessions
+  readonly topics: TopicCreation
+  /** What ApiVersions answers. */
+  readonly announcedApis: readonly { readonly apiKey: number; readonly minVersion: number; readonly maxVersion: number }[]
+  readonly self: (connection: Connection) => BrokerAddress
+  readonly brokers: (connection: Connection) => readonly BrokerAddress[]
+  /** A mistake of ours: what was done when it happened, and the error with its stack. */
+  readonly bug: (what: string, error: unknown) => void
+}

@@ -1,0 +1,69 @@
+// Topics that come into being because somebody needs them: named by a client in Metadata, or kept by the broker itself.
+
+import type { ClusterMetadata } from '../cluster/cluster-metadata.ts'
+import { isInternalTopic } from '../cluster/internal-topics.ts'
+import type { MetadataImage } from '../cluster/metadata-image.ts'
+import { topicNameProblem } from '../cluster/controller/topic-name.ts'
+import { errorName, KafkaError } from '../protocol/error-codes.ts'
+
+export interface TopicCreationOptions {
+  readonly metadata: ClusterMetadata
+  readonly image: () => MetadataImage
+  readonly caughtUp: () => Promise<void>
+}
+
+export class TopicCreation {
+  private readonly options: TopicCreationOptions
+  /** Being created: whoever asks meanwhile waits for the same. */
+  private readonly underWay = new Map<string, Promise<KafkaError | undefined>>()
+
+  constructor(options: TopicCreationOptions) {
+    this.options = options
+  }
+
+  /** INVALID_TOPIC_EXCEPTION, saying why; undefined where a topic may have the name. */
+  problemWithName(name: string): KafkaError | undefined {
+    const problem = topicNameProblem(name)
+    return problem === undefined ? undefined : new KafkaError('INVALID_TOPIC_EXCEPTION', problem)
+  }
+
+  /** Creates those of the topics that are not there, with the broker's defaults. Resolves with what was refused. */
+  async ensure(names: readonly string[]): Promise<ReadonlyMap<string, KafkaError>> {
+    const refused = new Map<string, KafkaError>()
+    const missing = new Set(names.filter((name) => this.options.image().topic(name) === undefined))
+    for (const name of missing) {
+      const error = await this.create(name)
+      if (error !== undefined) refused.set(name, error)
+    }
+    return refused
+  }
+
+  /** Throws KafkaError: COORDINATOR_NOT_AVAILABLE, which clients take as "try again". */
+  async ensureInternal(name: string): Promise<void> {
+    if (this.options.image().topic(name) !== undefined) return
+    const error = await this.create(name)
+    if (error !== undefined) throw new KafkaError('COORDINATOR_NOT_AVAILABLE', error.message, { cause: error })
+  }
+
+  private create(name: string): Promise<KafkaError | undefined> {
+    let creation = this.underWay.get(name)
+    if (creation === undefined) {
+      creation = this.createNow(name).finally(() => this.underWay.delete(name))
+      this.underWay.set(name, creation)
+    }
+    return creation
+  }
+
+  private async createNow(name: string): Promise<KafkaError | undefined> {
+    const { metadata, caughtUp } = this.options
+    const problem = this.problemWithName(name)
+    if (problem !== undefined) return problem
+    const [result] = isInternalTopic(name) ? [await metadata.createInternalTopic(name)] : await metadata.createTopics([withDefaults(name)])
+    await caughtUp()
+    const code = errorName(result.errorCode)
+    if (code === 'NONE' || code === 'TOPIC_ALREADY_EXISTS') return undefined
+    return new KafkaError(code, result.errorMessage ?? code)
+  }
+}
+
+const withDefaults = (name: string) => ({ name, numPartitions: -1, replicationFactor: -1, assignments: [], configs: [] })

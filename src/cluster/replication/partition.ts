@@ -1,0 +1,115 @@
+// A partition that this broker leads: its log, its high watermark, and those who wait for it to move.
+
+import { KafkaError } from '../../protocol/error-codes.ts'
+import type { TopicId } from '../../protocol/ids.ts'
+import type { AppendOptions, AppendResult, LogObserver, PartitionLog } from '../../log/partition-log.ts'
+
+/** -1: every in-sync replica has it, and under flush.policy=group has it on disk. 1: the leader's write has returned. 0: nobody waits. */
+export type Acks = -1 | 0 | 1
+
+interface Waiter {
+  /** Woken when everything below this offset is there. */
+  readonly offset: bigint
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
+export class Partition implements LogObserver {
+  readonly topic: string
+  readonly topicId: TopicId
+  readonly index: number
+  readonly log: PartitionLog
+  readonly leaderEpoch: number
+  /** Consumers see what is below. Never goes back. */
+  highWatermark: bigint
+  /** Called on each move of the high watermark, by fetches that are parked here. */
+  readonly fetchers = new Set<() => void>()
+  /** In the order of their offsets, because appends are. */
+  private readonly awaitingWrite: Waiter[] = []
+  private readonly awaitingCommit: Waiter[] = []
+  /** Why nothing is served here any more. */
+  failure: KafkaError | undefined
+
+  constructor(topic: string, topicId: TopicId, index: number, leaderEpoch: number, log: PartitionLog) {
+    this.topic = topic
+    this.topicId = topicId
+    this.index = index
+    this.leaderEpoch = leaderEpoch
+    this.log = log
+    // The only replica: whatever its log holds after recovery is committed.
+    this.highWatermark = log.endOffset
+    log.observer = this
+  }
+
+  /** Consumers that read committed data only see what is below. No transaction is ever open on a broker that serves none. */
+  get lastStableOffset(): bigint {
+    return this.highWatermark
+  }
+
+  get logStartOffset(): bigint {
+    return this.log.logStartOffset
+  }
+
+  /** Throws KafkaError: FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH. -1 asks for no check (KIP-320). */
+  checkLeaderEpoch(claimed: number): void {
+    if (claimed === -1 || claimed === this.leaderEpoch) return
+    throw new KafkaError(claimed < this.leaderEpoch ? 'FENCED_LEADER_EPOCH' : 'UNKNOWN_LEADER_EPOCH')
+  }
+
+  /** Assigns offsets and queues the write, at once. Throws KafkaError where the records are refused. */
+  append(records: Buffer, options: Omit<AppendOptions, 'leaderEpoch'>): AppendResult {
+    if (this.failure !== undefined) throw this.failure
+    return this.log.append(records, { ...options, leaderEpoch: this.leaderEpoch })
+  }
+
+  /** Undefined where everything below `offset` is there already; rejects with KafkaError if it will never be. */
+  awaitAcks(acks: Acks, offset: bigint): Promise<void> | undefined {
+    if (acks === 0) return undefined
+    if (this.failure !== undefined) return Promise.reject(this.failure)
+    const reached = acks === 1 ? this.log.writtenOffset : this.highWatermark
+    if (reached >= offset) return undefined
+    const waiters = acks === 1 ? this.awaitingWrite : this.awaitingCommit
+    return new Promise((resolve, reject) => {
+      waiters.push({ offset, resolve, reject })
+    })
+  }
+
+  onWritten(): void {
+    wake(this.awaitingWrite, this.log.writtenOffset)
+    // Under `group` a consumer must not see what a power cut may take back: the high watermark waits for the disk.
+    if (this.log.config.flushPolicy !== 'group') this.advanceHighWatermark(this.log.writtenOffset)
+  }
+
+  onFlushed(): void {
+    this.advanceHighWatermark(this.log.flushedOffset)
+  }
+
+  onFailure(_log: PartitionLog, error: KafkaError): void {
+    this.close(error)
+  }
+
+  private advanceHighWatermark(offset: bigint): void {
+    if (offset <= this.highWatermark) return
+    this.highWatermark = offset
+    wake(this.awaitingCommit, offset)
+    this.wakeFetchers()
+  }
+
+  private wakeFetchers(): void {
+    for (const wakeFetcher of this.fetchers) wakeFetcher()
+  }
+
+  /** Whoever waits, and whoever comes, gets `error`: the partition is deleted, led elsewhere, or its disk has failed. */
+  close(error: KafkaError): void {
+    this.failure = error
+    for (const waiter of this.awaitingWrite.splice(0)) waiter.reject(error)
+    for (const waiter of this.awaitingCommit.splice(0)) waiter.reject(error)
+    this.wakeFetchers()
+  }
+}
+
+function wake(waiters: Waiter[], reached: bigint): void {
+  let done = 0
+  while (done < waiters.length && waiters[done].offset <= reached) waiters[done++].resolve()
+  if (done > 0) waiters.splice(0, done)
+}
