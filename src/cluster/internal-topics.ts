@@ -1,13 +1,25 @@
-// The topics that brokers keep their own state in.
+// The topics that coordinators keep their state in, as the broker's configuration wants them.
 
-/** Where consumer groups and their offsets are kept. */
-export const GROUP_OFFSETS_TOPIC = '__consumer_offsets'
-/** Where transactions are kept. */
-export const TRANSACTION_STATE_TOPIC = '__transaction_state'
+import type { BrokerConfig } from '../config/effective.ts'
+import type { NewTopic } from './controller/create-topics.ts'
 
-const INTERNAL = new Set([GROUP_OFFSETS_TOPIC, TRANSACTION_STATE_TOPIC])
+export type InternalTopic = '__consumer_offsets' | '__transaction_state'
 
-/** Whether clients may read the topic but not write it. */
-export function isInternalTopic(name: string): boolean {
-  return INTERNAL.has(name)
+/**
+ * The request that creates an internal topic. Kafka asks for three replicas and refuses to start groups on fewer brokers; here
+ * the factor is at most the number of brokers, so that a single node works as it is.
+ */
+export function internalTopic(name: InternalTopic, config: BrokerConfig, brokerCount: number): NewTopic {
+  const [prefix, isr] =
+    name === '__consumer_offsets'
+      ? (['offsets.topic', null] as const)
+      : (['transaction.state.log', config.get('transaction.state.log.min.isr')] as const)
+  const replicationFactor = Math.min(config.get(`${prefix}.replication.factor`), Math.max(1, brokerCount))
+  const configs = [
+    { name: 'cleanup.policy', value: 'compact' },
+    { name: 'compression.type', value: name === '__consumer_offsets' ? 'producer' : 'uncompressed' },
+    { name: 'segment.bytes', value: String(Math.max(1_048_576, config.get(`${prefix}.segment.bytes`))) },
+  ]
+  if (isr !== null) configs.push({ name: 'min.insync.replicas', value: String(Math.min(isr, replicationFactor)) })
+  return { name, numPartitions: config.get(`${prefix}.num.partitions`), replicationFactor, assignments: [], configs }
 }

@@ -18,10 +18,8 @@ export const NETWORK_KEYS = {
   'listener.security.protocol.map': list(
     'PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL',
     'Security protocol of each listener name.',
-    { dynamic: 'broker' },
   ),
   listeners: list('PLAINTEXT://:9092', 'Addresses to listen on, each NAME://HOST:PORT; an empty host is every interface.', {
-    dynamic: 'broker',
     emptyList: false,
   }),
   'max.connection.creation.rate': int(2_147_483_647, 'Most new connections each second.', {

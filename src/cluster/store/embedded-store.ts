@@ -1,0 +1,447 @@
+// The metadata of a single node: all of it in memory, each commit appended to a file first. Commits that arrive while the disk
+// is busy share the next write and its sync.
+
+import { posix } from 'node:path'
+import type { Disk, DiskFile, DiskLock } from '../../host/disk.ts'
+import { type Random, uuid } from '../../host/random.ts'
+import { KeySpace } from './key-space.ts'
+import {
+  type Change,
+  type CommitResult,
+  checkCommit,
+  type Entry,
+  type Event,
+  type Guard,
+  type Lease,
+  type LeaseId,
+  type MetadataStore,
+  type Op,
+  OutcomeUnknown,
+  type Revision,
+  StoreError,
+} from './metadata-store.ts'
+import { type Batch, encodeFrame, encodeHeader, encodeSnapshot, HEADER_SIZE, readLog, readSnapshot } from './store-files.ts'
+
+/** Bytes of log after which the whole state is written anew: bounds the start, and the memory that watches can look back on. */
+const SNAPSHOT_AFTER_BYTES = 8 * 1024 * 1024
+/** No limit of the file's own; generous, so that only a mistake meets it. */
+const LIMITS = { opsPerCommit: 100_000, bytesPerCommit: 64 * 1024 * 1024 }
+
+export interface EmbeddedStoreOptions {
+  readonly disk: Disk
+  /** Made if absent. The store alone writes in it. */
+  readonly directory: string
+  readonly random: Random
+  /** etcd's are 128 and 1.5 MiB. */
+  readonly limits?: MetadataStore['limits']
+  readonly snapshotAfterBytes?: number
+}
+
+interface PendingCommit {
+  readonly guards: readonly Guard[]
+  readonly ops: readonly Op[]
+  readonly onFail: readonly string[]
+  readonly resolve: (result: CommitResult) => void
+  readonly reject: (error: Error) => void
+}
+
+export class EmbeddedStore implements MetadataStore {
+  readonly limits: MetadataStore['limits']
+  private readonly disk: Disk
+  private readonly directory: string
+  private readonly random: Random
+  private readonly lock: DiskLock
+  private readonly storeId: string
+  private readonly snapshotAfterBytes: number
+
+  /** What is durable. Only `write` changes it. */
+  private readonly state: KeySpace
+  private revision: Revision
+  /** Commits since the snapshot, for watches. */
+  private history: Batch[]
+  /** What happened up to here is no longer in `history`. */
+  private compacted: Revision
+
+  private file: DiskFile
+  private position: number
+  /** What could not be undone: from then on the store only reads. */
+  private failure: Error | undefined
+  private closed = false
+  private readonly pending: PendingCommit[] = []
+  private writing: Promise<void> | undefined
+  private readonly leases = new Map<LeaseId, () => void>()
+  /** Woken by each write, and by the end. */
+  readonly watchers = new Set<() => void>()
+
+  private constructor(options: EmbeddedStoreOptions, lock: DiskLock, opened: Opened) {
+    this.disk = options.disk
+    this.directory = options.directory
+    this.random = options.random
+    this.limits = options.limits ?? LIMITS
+    this.snapshotAfterBytes = options.snapshotAfterBytes ?? SNAPSHOT_AFTER_BYTES
+    this.lock = lock
+    this.storeId = opened.storeId
+    this.state = opened.state
+    this.revision = opened.revision
+    this.history = opened.history
+    this.compacted = opened.compacted
+    this.file = opened.file
+    this.position = opened.position
+  }
+
+  /** @throws {StoreError} locked, corrupt @throws {DiskError} */
+  static async open(options: EmbeddedStoreOptions): Promise<EmbeddedStore> {
+    const { disk, directory } = options
+    if (!(await disk.exists(directory))) {
+      await disk.makeDirectory(directory)
+      await disk.syncDirectory(posix.dirname(directory))
+    }
+    const lock = await disk.lock(`${directory}/lock`)
+    if (lock === undefined) throw new StoreError('locked', `the metadata in ${directory} is in use by another process`)
+    try {
+      const store = new EmbeddedStore(options, lock, await openFiles(options))
+      await store.dropDeadLeases()
+      return store
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
+  }
+
+  async load(prefix: string): Promise<{ revision: Revision; entries: Entry[] }> {
+    if (this.closed) throw closedError()
+    return { revision: this.revision, entries: this.state.below(prefix) }
+  }
+
+  async identity(): Promise<{ storeId: string; revision: Revision }> {
+    return { storeId: this.storeId, revision: this.revision }
+  }
+
+  async commit(guards: readonly Guard[], ops: readonly Op[], onFail: readonly string[]): Promise<CommitResult> {
+    checkCommit(this.limits, guards, ops)
+    for (const op of ops) {
+      if ('put' in op && op.lease !== undefined && !this.leases.has(op.lease))
+        throw new StoreError('invalid', `lease ${op.lease} does not exist`)
+    }
+    return this.enqueue(guards, ops, onFail)
+  }
+
+  private enqueue(guards: readonly Guard[], ops: readonly Op[], onFail: readonly string[]): Promise<CommitResult> {
+    if (this.failure !== undefined) return Promise.reject(failedError(this.failure))
+    if (this.closed) return Promise.reject(closedError())
+    return new Promise((resolve, reject) => {
+      this.pending.push({ guards, ops, onFail, resolve, reject })
+      this.writing ??= this.drain().finally(() => {
+        this.writing = undefined
+      })
+    })
+  }
+
+  private async drain(): Promise<void> {
+    // Whatever else asks for a commit in this turn of the loop shares the write.
+    await Promise.resolve()
+    while (this.pending.length > 0) {
+      const commits = this.pending.splice(0)
+      if (this.failure !== undefined) {
+        for (const commit of commits) commit.reject(failedError(this.failure))
+        continue
+      }
+      await this.write(commits)
+      if (this.position - HEADER_SIZE > this.snapshotAfterBytes && this.failure === undefined) await this.snapshot()
+    }
+  }
+
+  /** Judges each commit after the ones before it, writes what they changed, and only then lets anybody see it. */
+  private async write(commits: readonly PendingCommit[]): Promise<void> {
+    const overlay = new Overlay(this.state, this.revision)
+    const batches: Batch[] = []
+    const results = commits.map(({ guards, ops, onFail }): CommitResult => {
+      if (!guards.every((guard) => overlay.holds(guard))) {
+        return { ok: false, revision: overlay.revision, seen: onFail.flatMap((key) => overlay.get(key) ?? []) }
+      }
+      const batch = overlay.apply(ops)
+      if (batch !== undefined) batches.push(batch)
+      return { ok: true, revision: overlay.revision }
+    })
+    if (batches.length > 0) {
+      const frame = encodeFrame(batches)
+      try {
+        await this.file.write([frame], this.position)
+        await this.file.sync()
+      } catch (error) {
+        this.failure = error as Error
+        const unknown = new OutcomeUnknown('the metadata could not be written; it may be found after a restart', { cause: error })
+        for (const commit of commits) commit.reject(unknown)
+        this.wake()
+        return
+      }
+      this.position += frame.length
+      for (const batch of batches) {
+        replay(this.state, batch)
+        this.history.push(batch)
+      }
+      this.revision = overlay.revision
+    }
+    for (const [i, commit] of commits.entries()) commit.resolve(results[i])
+    if (batches.length > 0) this.wake()
+  }
+
+  /** A crash at any point leaves the old snapshot and log, or the new snapshot with no log, an empty one, or the old one besides. */
+  private async snapshot(): Promise<void> {
+    try {
+      const old = this.file
+      await this.disk.replaceFile(`${this.directory}/snapshot`, encodeSnapshot(this.storeId, this.revision, this.state.below('')))
+      this.file = await createLog(this.disk, this.directory, this.storeId, this.revision)
+      this.position = HEADER_SIZE
+      this.history = []
+      this.compacted = this.revision
+      await old.close()
+      await this.disk.remove(old.path)
+    } catch (error) {
+      // The commits were written and are answered; but no later one could be.
+      this.failure = error as Error
+    }
+    this.wake()
+  }
+
+  watch(prefix: string, after: Revision): AsyncIterableIterator<Change> {
+    return new Watch(this, prefix, after)
+  }
+
+  /** The next thing that a watch has to tell, undefined while nothing has happened, null when it is over. For `Watch` only. */
+  next(prefix: string, after: Revision): { change: Change | null; last: Revision } | undefined {
+    if (this.closed || this.failure !== undefined) return { change: null, last: after }
+    if (after < this.compacted) return { change: { kind: 'compacted' }, last: after }
+    let last = after
+    for (let batch = this.batchAfter(last); batch !== undefined; batch = this.batchAfter(last)) {
+      last = batch.revision
+      const events = batch.events.filter((event) => ('put' in event ? event.put.key : event.delete).startsWith(prefix))
+      if (events.length > 0) return { change: { kind: 'batch', revision: last, events }, last }
+    }
+    return last === after ? undefined : { change: { kind: 'progress', revision: last }, last }
+  }
+
+  private batchAfter(revision: Revision): Batch | undefined {
+    let low = 0
+    let high = this.history.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.history[middle].revision <= revision) low = middle + 1
+      else high = middle
+    }
+    return this.history[low]
+  }
+
+  private wake(): void {
+    for (const listener of this.watchers) listener()
+  }
+
+  /** Leases live as long as the process: there is nobody else who could miss it. */
+  async grantLease(_ttlMs: number): Promise<Lease> {
+    if (this.closed) throw closedError()
+    const id = uuid(this.random)
+    const lost = new Promise<void>((resolve) => this.leases.set(id, resolve))
+    return {
+      id,
+      lost,
+      revoke: async () => {
+        await this.deleteLeased((lease) => lease === id)
+        this.leases.get(id)?.()
+        this.leases.delete(id)
+      },
+    }
+  }
+
+  private async dropDeadLeases(): Promise<void> {
+    await this.deleteLeased(() => true)
+  }
+
+  private async deleteLeased(matches: (lease: LeaseId) => boolean): Promise<void> {
+    const ops = this.state
+      .below('')
+      .flatMap((entry) => (entry.lease !== null && matches(entry.lease) ? { delete: entry.key } : []))
+    if (ops.length > 0) await this.enqueue([], ops, [])
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return
+    this.closed = true
+    await this.writing
+    this.wake()
+    await this.file.close()
+    await this.lock.release()
+  }
+}
+
+/** One watch: a place in the store's history. A slow one costs no memory, and in the end hears `compacted`. */
+class Watch implements AsyncIterableIterator<Change> {
+  private readonly store: EmbeddedStore
+  private readonly prefix: string
+  private last: Revision
+  private over = false
+  private wake: () => void = () => {}
+
+  constructor(store: EmbeddedStore, prefix: string, after: Revision) {
+    this.store = store
+    this.prefix = prefix
+    this.last = after
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async next(): Promise<IteratorResult<Change, undefined>> {
+    while (!this.over) {
+      const found = this.store.next(this.prefix, this.last)
+      if (found !== undefined) {
+        this.last = found.last
+        this.over = found.change === null || found.change.kind === 'compacted'
+        if (found.change === null) break
+        return { done: false, value: found.change }
+      }
+      await new Promise<void>((resolve) => {
+        this.wake = resolve
+        this.store.watchers.add(resolve)
+      })
+      this.store.watchers.delete(this.wake)
+    }
+    return { done: true, value: undefined }
+  }
+
+  /** Ends a `next` that waits, too. */
+  async return(): Promise<IteratorResult<Change, undefined>> {
+    this.over = true
+    this.wake()
+    return { done: true, value: undefined }
+  }
+}
+
+/** The state as it will be after the commits judged so far. */
+class Overlay {
+  revision: Revision
+  private readonly base: KeySpace
+  /** Null: deleted. */
+  private readonly changed = new Map<string, Entry | null>()
+
+  constructor(base: KeySpace, revision: Revision) {
+    this.base = base
+    this.revision = revision
+  }
+
+  get(key: string): Entry | undefined {
+    const entry = this.changed.get(key)
+    return entry === undefined ? this.base.get(key) : (entry ?? undefined)
+  }
+
+  holds(guard: Guard): boolean {
+    const entry = this.get(guard.key)
+    if ('created' in guard) return (entry?.created ?? 0) === guard.created
+    if ('modified' in guard) return (entry?.modified ?? 0) === guard.modified
+    return entry !== undefined && Buffer.compare(entry.value, guard.value) === 0
+  }
+
+  /** Undefined where nothing changed: such a commit has no revision of its own. */
+  apply(ops: readonly Op[]): Batch | undefined {
+    const revision = this.revision + 1
+    const events: Event[] = []
+    for (const op of ops) {
+      if ('put' in op) {
+        const created = this.get(op.put)?.created ?? revision
+        const entry: Entry = { key: op.put, value: op.value, created, modified: revision, lease: op.lease ?? null }
+        this.changed.set(op.put, entry)
+        events.push({ put: entry })
+      } else {
+        for (const key of 'delete' in op ? [op.delete] : this.keysBelow(op.deletePrefix)) {
+          if (this.get(key) === undefined) continue
+          this.changed.set(key, null)
+          events.push({ delete: key })
+        }
+      }
+    }
+    if (events.length === 0) return undefined
+    this.revision = revision
+    return { revision, events }
+  }
+
+  private keysBelow(prefix: string): string[] {
+    const keys = new Set(this.base.below(prefix).map((entry) => entry.key))
+    for (const key of this.changed.keys()) if (key.startsWith(prefix)) keys.add(key)
+    return [...keys].sort()
+  }
+}
+
+interface Opened {
+  storeId: string
+  state: KeySpace
+  revision: Revision
+  history: Batch[]
+  compacted: Revision
+  file: DiskFile
+  position: number
+}
+
+async function openFiles({ disk, directory, random }: EmbeddedStoreOptions): Promise<Opened> {
+  const state = new KeySpace()
+  let storeId: string | undefined
+  let base = 0
+  const names = new Set((await disk.list(directory)).map((entry) => entry.name))
+  if (names.has('snapshot')) {
+    const path = `${directory}/snapshot`
+    const snapshot = readSnapshot(path, await disk.readFile(path))
+    storeId = snapshot.storeId
+    base = snapshot.revision
+    for (const entry of snapshot.entries) state.set(entry)
+  }
+  for (const name of names) {
+    if (!name.startsWith('log-') || name === logName(base)) continue
+    if (name > logName(base))
+      throw new StoreError('corrupt', `${directory} has ${name}, but not the snapshot that it goes on from`)
+    await disk.remove(`${directory}/${name}`)
+  }
+
+  if (!names.has(logName(base))) {
+    storeId ??= uuid(random)
+    const file = await createLog(disk, directory, storeId, base)
+    return { storeId, state, revision: base, history: [], compacted: base, file, position: HEADER_SIZE }
+  }
+  const path = `${directory}/${logName(base)}`
+  const bytes = await disk.readFile(path)
+  const log = readLog(path, bytes)
+  if (log.base !== base || (storeId !== undefined && log.storeId !== storeId)) {
+    throw new StoreError('corrupt', `${path} and the snapshot beside it are of different stores`)
+  }
+  for (const batch of log.batches) replay(state, batch)
+  const file = await disk.open(path, 'write')
+  if (log.validLength < bytes.length) {
+    await file.truncate(log.validLength)
+    await file.sync()
+  }
+  return {
+    storeId: log.storeId,
+    state,
+    revision: log.batches.at(-1)?.revision ?? base,
+    history: [...log.batches],
+    compacted: base,
+    file,
+    position: log.validLength,
+  }
+}
+
+async function createLog(disk: Disk, directory: string, storeId: string, base: Revision): Promise<DiskFile> {
+  const path = `${directory}/${logName(base)}`
+  await disk.replaceFile(path, encodeHeader(storeId, base))
+  return disk.open(path, 'write')
+}
+
+const logName = (base: Revision) => `log-${String(base).padStart(20, '0')}`
+
+function replay(state: KeySpace, { events }: Batch): void {
+  for (const event of events) {
+    if ('put' in event) state.set(event.put)
+    else state.delete(event.delete)
+  }
+}
+
+const closedError = () => new StoreError('closed', 'the metadata store is closed')
+const failedError = (cause: Error) => new StoreError('failed', 'the metadata store cannot be written any more', { cause })
