@@ -1,6 +1,7 @@
 // *Strategy*: for any API, version and direction, make up a valid message, then feed the decoder (a) the message itself, (b) the message with
 // a few bytes changed, dropped, doubled, or overwritten with the lengths that break parsers, and (c) plain noise. Requests come as
-// whole frames behind a header that may be mutated too. Bytes from the network are never friendlier than this.
+// whole frames behind a header that may be mutated too. Bytes from the network are never friendlier than this. What clients have us store as
+// bytes (subscriptions, assignments), and what we store ourselves (group records, producer snapshots), goes the same way.
 //
 // *Invariants*: decoding ends with a value or a DecodeError, never with another exception. It never reads outside its bytes, nor holds more
 // array elements than there were bytes. What decodes can be encoded, and decodes to the same value again.
@@ -12,8 +13,18 @@ import { DecodeError, Reader } from '../bytes/reader.ts'
 import { Writer } from '../bytes/writer.ts'
 import { type Random, seededRandom } from '../host/random.ts'
 import { apis } from './apis.ts'
+import {
+  ConsumerProtocolAssignment,
+  ConsumerProtocolSubscription,
+  decodeAssignment,
+  decodeSubscription,
+  encodeAssignment,
+  encodeSubscription,
+} from './consumer-protocol.ts'
 import { decodeRequestHeader, encodeRequest } from './headers.ts'
 import { ZERO_UUID } from './ids.ts'
+import { decodeGroupRecord, GroupMetadataRecord, OffsetCommitRecord } from './internal-records/group-records.ts'
+import { decodeProducerSnapshot, encodeProducerSnapshot, ProducerSnapshot } from './internal-records/producer-snapshot.ts'
 import type { Field, Fields, Message, Shape } from './schema.ts'
 import { within } from './versions.ts'
 
@@ -28,7 +39,7 @@ export function fuzz(iterations: number, seed: number): FuzzResult {
   for (let i = 0; i < iterations; i++) {
     const random = seededRandom(seed + i)
     try {
-      if (below(random, 2) === 0 ? fuzzFrame(random) : fuzzResponse(random)) decoded++
+      if (pick(random, [fuzzFrame, fuzzFrame, fuzzResponse, fuzzResponse, fuzzStored])(random)) decoded++
     } catch (error) {
       throw new Error(`seed ${seed + i}: ${(error as Error).message}`, { cause: error })
     }
@@ -59,6 +70,29 @@ function fuzzResponse(random: Random): boolean {
     return true
   })
 }
+
+function fuzzStored(random: Random): boolean {
+  const value = (message: Message, version: number): never => randomMessage(message, version, random) as never
+  const version = below(random, 4)
+  const { key } = OffsetCommitRecord
+  const [bytes, decode] = pick(random, [
+    () => [encodeSubscription(value(ConsumerProtocolSubscription, version), version), decodeSubscription] as const,
+    () => [encodeAssignment(value(ConsumerProtocolAssignment, version), version), decodeAssignment] as const,
+    () => [OffsetCommitRecord.encodeKey(value(key, 0)), (bytes: Buffer) => decodeGroupRecord(bytes, null)] as const,
+    () => [OffsetCommitRecord.encodeValue(value(OffsetCommitRecord.value, 4)), decodeCommit] as const,
+    () => [GroupMetadataRecord.encodeValue(value(GroupMetadataRecord.value, 3)), decodeGroup] as const,
+    () =>
+      [
+        encodeProducerSnapshot((value(ProducerSnapshot, 1) as { producerEntries: [] }).producerEntries),
+        decodeProducerSnapshot,
+      ] as const,
+  ])()
+  return decodes(mutate(bytes, random), ({ buffer }) => decode(buffer) !== undefined)
+}
+
+const decodeCommit = (bytes: Buffer) =>
+  decodeGroupRecord(OffsetCommitRecord.encodeKey({ group: '', topic: '', partition: 0 }), bytes)
+const decodeGroup = (bytes: Buffer) => decodeGroupRecord(GroupMetadataRecord.encodeKey({ group: '' }), bytes)
 
 function decodes(bytes: Buffer, check: (reader: Reader) => boolean): boolean {
   try {
