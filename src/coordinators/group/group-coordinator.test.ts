@@ -9,7 +9,7 @@ import { GroupCoordinator } from './group-coordinator.ts'
 
 const context: GroupRequestContext = { version: 9, clientId: 'client', clientHost: '/127.0.0.1' }
 
-function start(config: Partial<GroupConfig> = {}, log = new SimulatedLog()) {
+function start(config: Partial<GroupConfig> = {}, log = new SimulatedLog(), topicIdOf?: (topic: string) => string) {
   const clock = new SimulatedClock()
   let ids = 0
   const lines: string[] = []
@@ -19,6 +19,7 @@ function start(config: Partial<GroupConfig> = {}, log = new SimulatedLog()) {
     logFor: () => log,
     clock,
     uuid: () => `uuid-${ids++}`,
+    topicIdOf,
     report: (line, cause) => lines.push(cause === undefined ? line : `${line}: ${cause}`),
   })
   return { coordinator, clock, log, lines }
@@ -110,4 +111,171 @@ test('an append that fails is undone: the commit is refused, and the offset befo
   assert.equal(refused.topics[0].partitions[0].errorCode, ErrorCode.COORDINATOR_NOT_AVAILABLE)
   await settled()
   assert.equal((await coordinator.offsetFetch(fetching)).topics[0].partitions[0].committedOffset, 1n)
+})
+
+test('a coordinator whose log fails lets members go on: they try again, and are still in their group', async () => {
+  const { coordinator, clock, log } = start()
+  await coordinator.loadPartition(0)
+  const { memberId, generationId } = await oneMember(coordinator, clock)
+  log.failure = { error: new KafkaError('KAFKA_STORAGE_ERROR'), isKept: false }
+  const refused = await coordinator.offsetCommit(committing(2n, memberId, generationId), context)
+  assert.equal(refused.topics[0].partitions[0].errorCode, ErrorCode.NOT_COORDINATOR)
+  await settled()
+  assert.equal(coordinator.heartbeat({ groupId: 'g', generationId, memberId, groupInstanceId: null }).errorCode, 0)
+  const stored = await coordinator.offsetCommit(committing(2n, memberId, generationId), context)
+  assert.equal(stored.topics[0].partitions[0].errorCode, ErrorCode.NONE)
+})
+
+test('an assignment that cannot be stored is told to nobody', async () => {
+  const { coordinator, clock, log } = start()
+  await coordinator.loadPartition(0)
+  const { memberId } = await coordinator.joinGroup(joining(''), context)
+  const join = coordinator.joinGroup(joining(memberId), context)
+  await clock.advance(3_000)
+  const { generationId } = await join
+  log.failure = { error: new KafkaError('NOT_ENOUGH_REPLICAS'), isKept: false }
+  const sync = await coordinator.syncGroup(syncing(memberId, generationId!, [{ memberId, assignment: Buffer.from('all') }]))
+  assert.equal(sync.errorCode, ErrorCode.COORDINATOR_NOT_AVAILABLE)
+  assert.equal(sync.assignment.length, 0)
+  await settled()
+  const again = await coordinator.joinGroup(joining(memberId), context)
+  assert.equal(again.errorCode, ErrorCode.UNKNOWN_MEMBER_ID)
+})
+
+test('while groups are loaded requests are refused for now, but heartbeats are not', async () => {
+  const { coordinator, log } = start()
+  log.isHeld = true
+  const loaded = coordinator.loadPartition(0)
+  const loading = ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
+  const beat = { groupId: 'g', generationId: 1, memberId: 'm', groupInstanceId: null }
+  assert.equal(coordinator.heartbeat(beat).errorCode, ErrorCode.NONE)
+  assert.equal((await coordinator.joinGroup(joining('m'), context)).errorCode, loading)
+  assert.equal((await coordinator.syncGroup(syncing('m', 1))).errorCode, loading)
+  assert.equal((await coordinator.offsetCommit(committing(1n), context)).topics[0].partitions[0].errorCode, loading)
+  assert.equal((await coordinator.offsetFetch(fetching)).errorCode, loading)
+  assert.equal((await coordinator.listGroups({ statesFilter: [], typesFilter: [] })).errorCode, loading)
+  assert.equal((await coordinator.describeGroups(['g'], context))[0].errorCode, loading)
+  assert.deepEqual(await coordinator.deleteGroups(['g']), [{ groupId: 'g', errorCode: loading }])
+  log.release()
+  await loaded
+  assert.equal(coordinator.heartbeat(beat).errorCode, ErrorCode.UNKNOWN_MEMBER_ID)
+})
+
+test('a group that another broker coordinates is not ours to answer for', async () => {
+  const { coordinator } = start()
+  const elsewhere = ErrorCode.NOT_COORDINATOR
+  assert.equal((await coordinator.joinGroup(joining(''), context)).errorCode, elsewhere)
+  assert.equal(
+    coordinator.heartbeat({ groupId: 'g', generationId: 1, memberId: 'm', groupInstanceId: null }).errorCode,
+    elsewhere,
+  )
+  assert.deepEqual(await coordinator.listGroups({ statesFilter: [], typesFilter: [] }), { errorCode: 0, groups: [] })
+  await coordinator.loadPartition(0)
+  const parked = coordinator.joinGroup(joining('', 'static'), context)
+  await settled()
+  coordinator.unloadPartition(0)
+  assert.equal((await parked).errorCode, elsewhere)
+  coordinator.close()
+  assert.equal((await coordinator.offsetFetch(fetching)).errorCode, ErrorCode.COORDINATOR_NOT_AVAILABLE)
+})
+
+test('group ids are not empty, but for clients that only commit, nor longer than a record can say', async () => {
+  const { coordinator } = start()
+  await coordinator.loadPartition(0)
+  for (const groupId of ['', 'x'.repeat(32_768)]) {
+    const invalid = ErrorCode.INVALID_GROUP_ID
+    assert.equal((await coordinator.joinGroup({ ...joining(''), groupId }, context)).errorCode, invalid)
+    assert.equal((await coordinator.syncGroup({ ...syncing('m', 1), groupId })).errorCode, invalid)
+    assert.equal(coordinator.heartbeat({ groupId, generationId: 1, memberId: 'm', groupInstanceId: null }).errorCode, invalid)
+    assert.equal((await coordinator.leaveGroup({ groupId, memberId: 'm', members: [] }, context)).errorCode, invalid)
+    assert.equal((await coordinator.offsetDelete({ groupId, topics: [] })).errorCode, invalid)
+    assert.deepEqual(await coordinator.deleteGroups([groupId]), [{ groupId, errorCode: invalid }])
+  }
+  const stored = await coordinator.offsetCommit({ ...committing(3n), groupId: '' }, context)
+  assert.equal(stored.topics[0].partitions[0].errorCode, ErrorCode.NONE)
+  assert.equal((await coordinator.offsetFetch({ ...fetching, groupId: '' })).topics[0].partitions[0].committedOffset, 3n)
+  const long = await coordinator.offsetCommit({ ...committing(3n), groupId: 'x'.repeat(32_768) }, context)
+  assert.equal(long.topics[0].partitions[0].errorCode, ErrorCode.INVALID_GROUP_ID)
+})
+
+test('a session time-out outside of what the broker allows is refused', async () => {
+  const { coordinator } = start({ minSessionTimeoutMs: 6_000, maxSessionTimeoutMs: 300_000 })
+  await coordinator.loadPartition(0)
+  for (const sessionTimeoutMs of [5_999, 300_001, -1]) {
+    const { errorCode } = await coordinator.joinGroup({ ...joining(''), sessionTimeoutMs }, context)
+    assert.equal(errorCode, ErrorCode.INVALID_SESSION_TIMEOUT)
+  }
+})
+
+test('versions of JoinGroup: from 4 on an id is required, up to 6 no protocol is an empty name, later null', async () => {
+  const { coordinator } = start()
+  await coordinator.loadPartition(0)
+  const refused = (version: number) => coordinator.joinGroup(joining('nobody'), { ...context, version })
+  assert.equal((await refused(6)).protocolName, '')
+  assert.equal((await refused(7)).protocolName, null)
+  assert.equal((await coordinator.joinGroup(joining(''), { ...context, version: 4 })).errorCode, ErrorCode.MEMBER_ID_REQUIRED)
+  const parked = coordinator.joinGroup(joining(''), { ...context, version: 3 })
+  await settled()
+  coordinator.close()
+  assert.equal((await parked).errorCode, ErrorCode.COORDINATOR_NOT_AVAILABLE)
+})
+
+test('up to version 2 of LeaveGroup one member leaves, and its error is the whole answer', async () => {
+  const { coordinator, clock } = start()
+  await coordinator.loadPartition(0)
+  const { memberId } = await oneMember(coordinator, clock)
+  const leaving = (id: string) => coordinator.leaveGroup({ groupId: 'g', memberId: id, members: [] }, { version: 2 })
+  assert.deepEqual(await leaving('nobody'), { errorCode: ErrorCode.UNKNOWN_MEMBER_ID, members: [] })
+  assert.deepEqual(await leaving(memberId), { errorCode: ErrorCode.NONE, members: [] })
+  const members = [{ memberId: 'nobody', groupInstanceId: null, reason: null }]
+  const batch = await coordinator.leaveGroup({ groupId: 'g', memberId: '', members }, { version: 3 })
+  assert.deepEqual(batch, {
+    errorCode: ErrorCode.NONE,
+    members: [{ memberId: 'nobody', groupInstanceId: null, errorCode: ErrorCode.UNKNOWN_MEMBER_ID }],
+  })
+})
+
+test('the offsets of deleted topics are gone, also after a restart', async () => {
+  const before = start()
+  await before.coordinator.loadPartition(0)
+  await before.coordinator.offsetCommit(committing(1n), context)
+  await before.coordinator.onTopicsDeleted(['t'])
+  before.coordinator.close()
+  const { coordinator } = start({}, before.log)
+  await coordinator.loadPartition(0)
+  assert.deepEqual((await coordinator.offsetFetch({ groupId: 'g', topics: null })).topics, [])
+})
+
+test('offsets expire by themselves at the next check', async () => {
+  const { coordinator, clock } = start({ offsetsRetentionMs: 60_000, offsetsRetentionCheckIntervalMs: 40_000 })
+  await coordinator.loadPartition(0)
+  await coordinator.offsetCommit(committing(1n), context)
+  await clock.advance(79_999)
+  assert.equal((await coordinator.offsetFetch(fetching)).topics[0].partitions[0].committedOffset, 1n)
+  await clock.advance(1)
+  assert.equal((await coordinator.offsetFetch(fetching)).topics[0].partitions[0].committedOffset, -1n)
+  assert.deepEqual((await coordinator.listGroups({ statesFilter: [], typesFilter: [] })).groups, [])
+})
+
+test('a sweep over many groups lets others in between', async () => {
+  const { coordinator, clock } = start()
+  await coordinator.loadPartition(0)
+  const groups = Array.from({ length: 500 }, (_, i) => `group-${i}`)
+  await Promise.all(groups.map((groupId) => coordinator.offsetCommit({ ...committing(1n), groupId }, context)))
+  const swept = coordinator.onTopicsDeleted(['t'])
+  await settled()
+  const left = await coordinator.offsetFetch({ ...fetching, groupId: 'group-499' })
+  assert.equal(left.topics[0].partitions[0].committedOffset, 1n)
+  await clock.advance(1)
+  await swept
+  const gone = await coordinator.offsetFetch({ ...fetching, groupId: 'group-499' })
+  assert.equal(gone.topics[0].partitions[0].committedOffset, -1n)
+})
+
+test('nothing is left ticking after a close', async () => {
+  const { coordinator, clock } = start()
+  await coordinator.loadPartition(0)
+  await oneMember(coordinator, clock)
+  coordinator.close()
+  assert.equal(clock.timers, 0)
 })

@@ -281,6 +281,7 @@ export class GroupCoordinator {
     step: (groups: Groups, ticket: Ticket<Response>, now: number) => GroupOutcome<Response>,
     refuse: (errorCode: number) => Response,
   ): Promise<Response> {
+    if (!fitsInKey(groupId)) return refuse(ErrorCode.INVALID_GROUP_ID)
     try {
       return await this.runtimeFor(groupId).run<Response>(step)
     } catch (error) {
@@ -323,5 +324,9 @@ function codeOf(error: unknown): number {
 }
 
 function isGroupId(groupId: string): boolean {
-  return groupId !== '' && Buffer.byteLength(groupId) <= LONGEST_GROUP_ID_BYTES
+  return groupId !== '' && fitsInKey(groupId)
+}
+
+function fitsInKey(groupId: string): boolean {
+  return Buffer.byteLength(groupId) <= LONGEST_GROUP_ID_BYTES
 }
