@@ -1,69 +1,75 @@
-// A broker as people run it: a process of its own, started through bin/moldau on a free port, its data in a temporary directory.
+// A broker as people run it: a process of its own on a free port. Ours, started through bin/moldau, unless
+// TEST_BROKER=apache-kafka asks for Apache Kafka in its place: that is how we know that a test asks for what Kafka does.
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const root = fileURLToPath(new URL('../..', import.meta.url))
-const READY = /^Kafka Server started: moldau \S+, node (\d+) on (\S+):(\d+), data in (.+), ready in (\d+) ms$/m
+export const againstKafka = process.env['TEST_BROKER'] === 'apache-kafka'
+
+/** Ours names the port that it serves, Kafka was told which. */
+const READY = /Kafka Server started(?:: moldau \S+, node \d+ on \S+:(\d+), data in .+, ready in \d+ ms)?/
 /** A machine busy with other tests may take a while. */
-const READY_WITHIN_MS = 30_000
+const READY_WITHIN_MS = againstKafka ? 120_000 : 30_000
 
 export interface BrokerProcess {
   readonly bootstrapServers: string
   readonly port: number
   readonly dataDirectory: string
-  /** All it has written so far. */
-  readonly output: () => string
   readonly child: ChildProcess
+  /** All it has written so far. */
+  output(): string
   /** SIGKILL, and waits until it is gone. */
   kill(): Promise<void>
   /** SIGTERM, and waits. Resolves with the exit code. */
   stop(): Promise<number | null>
 }
 
-export async function temporaryDirectory(): Promise<{ path: string } & AsyncDisposable> {
-  const path = await mkdtemp(join(tmpdir(), 'moldau-'))
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true, maxRetries: 5 }) }
+export interface BrokerProcessOptions {
+  /** 0, the default, picks a free one. */
+  readonly port?: number
+  /** Keys of server.properties. */
+  readonly config?: Readonly<Record<string, string>>
+  /** More arguments to `moldau start`. */
+  readonly args?: readonly string[]
 }
 
-/** Rejects with what the broker wrote if it ends before it is ready. `arguments_` come behind the ones that are always given. */
-export async function startBrokerProcess(dataDirectory: string, arguments_: readonly string[] = [], port = 0): Promise<BrokerProcess> {
-  const child = spawn(
-    process.execPath,
-    [join(root, 'bin', 'moldau'), 'start', '--port', String(port), '--data-dir', dataDirectory, ...arguments_],
-    { stdio: ['ignore', 'pipe', 'pipe'], cwd: root },
-  )
+/** Resolves when the broker serves; rejects with what it wrote if it ends before that. */
+export async function startBrokerProcess(dataDirectory: string, options: BrokerProcessOptions = {}): Promise<BrokerProcess> {
+  const { command, args, port } = await commandLine(dataDirectory, options)
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: root, env: environment() })
+  const killWithUs = () => child.kill('SIGKILL')
+  process.once('exit', killWithUs)
   let output = ''
   const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
-  const ready = await new Promise<RegExpExecArray>((resolve, reject) => {
+  void exited.then(() => process.off('exit', killWithUs))
+  const match = await new Promise<RegExpExecArray>((resolve, reject) => {
     const timer = setTimeout(() => {
       child.kill('SIGKILL')
       reject(new Error(`no broker within ${READY_WITHIN_MS} ms:\n${output}`))
     }, READY_WITHIN_MS)
     const read = (chunk: Buffer) => {
       output += chunk
-      const match = READY.exec(output)
-      if (match !== null) {
-        clearTimeout(timer)
-        resolve(match)
-      }
+      const ready = READY.exec(output)
+      if (ready === null) return
+      clearTimeout(timer)
+      resolve(ready)
     }
     child.stdout.on('data', read)
     child.stderr.on('data', read)
-    exited.then((code) => {
+    void exited.then((code) => {
       clearTimeout(timer)
       reject(new Error(`the broker ended with ${code}:\n${output}`))
     })
   })
+  const servedPort = match[1] === undefined ? port : Number(match[1])
   return {
-    bootstrapServers: `127.0.0.1:${ready[3]}`,
-    port: Number(ready[3]),
+    bootstrapServers: `127.0.0.1:${servedPort}`,
+    port: servedPort,
     dataDirectory,
-    output: () => output,
     child,
+    output: () => output,
     async kill() {
       child.kill('SIGKILL')
       await exited
@@ -72,5 +78,21 @@ export async function startBrokerProcess(dataDirectory: string, arguments_: read
       child.kill('SIGTERM')
       return exited
     },
+  }
+}
+
+/** Programs of ours that ask the machine for `node` get the one that runs this test. */
+export function environment(): NodeJS.ProcessEnv {
+  return { ...process.env, PATH: `${dirname(process.execPath)}:${process.env['PATH']}` }
+}
+
+async function commandLine(dataDirectory: string, { port = 0, config = {}, args = [] }: BrokerProcessOptions) {
+  if (againstKafka) return (await import('./apache-kafka-command.ts')).apacheKafkaCommand(dataDirectory, port, config)
+  const settings = Object.entries(config).flatMap(([key, value]) => ['--set', `${key}=${value}`])
+  const moldau = join(root, 'bin', 'moldau')
+  return {
+    command: process.execPath,
+    args: [moldau, 'start', '--port', `${port}`, '--data-dir', dataDirectory, ...settings, ...args],
+    port,
   }
 }
