@@ -1,6 +1,6 @@
 // gzip, by Node's own zlib.
 
-import { corrupt, tooLarge } from './compression-error.ts'
+import { decompressWithin } from './bounded-zlib.ts'
 
 const zlib = () => process.getBuiltinModule('node:zlib')
 
@@ -9,10 +9,5 @@ export function gzip(bytes: Buffer, level?: number): Buffer {
 }
 
 export function gunzip(bytes: Buffer, maxBytes: number): Buffer {
-  try {
-    return zlib().gunzipSync(bytes, { maxOutputLength: Math.max(1, maxBytes) })
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge('gzip', maxBytes)
-    throw corrupt('gzip', error)
-  }
+  return decompressWithin('gzip', zlib().gunzipSync, bytes, maxBytes)
 }

@@ -1,6 +1,6 @@
 // Zstandard, by Node's own zlib.
 
-import { corrupt, tooLarge } from './compression-error.ts'
+import { decompressWithin } from './bounded-zlib.ts'
 
 const zlib = () => process.getBuiltinModule('node:zlib')
 
@@ -10,10 +10,5 @@ export function compressZstd(bytes: Buffer, level?: number): Buffer {
 }
 
 export function decompressZstd(bytes: Buffer, maxBytes: number): Buffer {
-  try {
-    return zlib().zstdDecompressSync(bytes, { maxOutputLength: Math.max(1, maxBytes) })
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge('zstd', maxBytes)
-    throw corrupt('zstd', error)
-  }
+  return decompressWithin('zstd', zlib().zstdDecompressSync, bytes, maxBytes)
 }
