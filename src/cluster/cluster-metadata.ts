@@ -7,21 +7,21 @@ import type { Disk } from '../host/disk.ts'
 import { type Random, uuid } from '../host/random.ts'
 import { KafkaError } from '../protocol/error-codes.ts'
 import {
-  type AlterConfigsCommand,
+  type AlteredResource,
   type AlteredResourceResult,
   alterConfigs,
-  type IncrementalAlterConfigsCommand,
   incrementalAlterConfigs,
+  type ReplacedResource,
 } from './controller/alter-configs.ts'
 import { Controller, decodeEpoch, encodeSequence } from './controller/controller.ts'
-import { type CreatePartitionsCommand, createPartitions, type GrownTopicResult } from './controller/create-partitions.ts'
-import { type CreateTopicsCommand, createTopics, type NewTopicResult } from './controller/create-topics.ts'
+import { createPartitions, type GrownTopic, type GrownTopicResult } from './controller/create-partitions.ts'
+import { createTopics, type NewTopic, type NewTopicResult } from './controller/create-topics.ts'
 import type { Decide } from './controller/decision.ts'
 import { type DeletedTopicResult, deleteTopics, deleteUnfinishedTopics, type TopicReference } from './controller/delete-topics.ts'
 import { registerBroker } from './controller/register-broker.ts'
 import { type ImageListener, ImagePublisher } from './image-publisher.ts'
-import { type InternalTopic, internalTopic } from './internal-topics.ts'
-import type { MetadataImage, TopicMetadata } from './metadata-image.ts'
+import { newInternalTopic } from './internal-topics.ts'
+import type { MetadataImage } from './metadata-image.ts'
 import {
   type BrokerEndpoint,
   type ClusterRecord,
@@ -57,6 +57,11 @@ export interface ClusterMetadataOptions {
   readonly clusterId?: string
   /** Of the store; tests give etcd's. */
   readonly limits?: MetadataStore['limits']
+}
+
+export interface ChangeOptions {
+  /** Only say what would happen. */
+  readonly validateOnly?: boolean
 }
 
 /** The data belongs to another cluster than was asked for. */
@@ -155,36 +160,37 @@ export class ClusterMetadata {
     return cached(this.groupConfigs, overrides.size === 0 ? '' : name, () => new GroupConfig(this.config, overrides))
   }
 
-  createTopics(command: CreateTopicsCommand): Promise<NewTopicResult[]> {
-    return this.submit(createTopics, command)
+  /** Results in the order of the request, one for each name. `validateOnly` changes nothing. */
+  createTopics(topics: readonly NewTopic[], { validateOnly = false }: ChangeOptions = {}): Promise<NewTopicResult[]> {
+    return this.submit(createTopics, { topics, validateOnly })
+  }
+
+  /** Creates an internal topic as the broker's configuration wants it. */
+  async createInternalTopic(name: Parameters<typeof newInternalTopic>[0]): Promise<NewTopicResult> {
+    const [result] = await this.createTopics([newInternalTopic(name, this.config, this.image().activeBrokers().length)])
+    return result
   }
 
   deleteTopics(topics: readonly TopicReference[]): Promise<DeletedTopicResult[]> {
     return this.submit(deleteTopics, topics)
   }
 
-  createPartitions(command: CreatePartitionsCommand): Promise<GrownTopicResult[]> {
-    return this.submit(createPartitions, command)
+  createPartitions(topics: readonly GrownTopic[], { validateOnly = false }: ChangeOptions = {}): Promise<GrownTopicResult[]> {
+    return this.submit(createPartitions, { topics, validateOnly })
   }
 
-  incrementalAlterConfigs(command: IncrementalAlterConfigsCommand): Promise<AlteredResourceResult[]> {
-    return this.submit(incrementalAlterConfigs, command)
+  incrementalAlterConfigs(
+    resources: readonly AlteredResource[],
+    { validateOnly = false }: ChangeOptions = {},
+  ): Promise<AlteredResourceResult[]> {
+    return this.submit(incrementalAlterConfigs, { resources, validateOnly })
   }
 
-  alterConfigs(command: AlterConfigsCommand): Promise<AlteredResourceResult[]> {
-    return this.submit(alterConfigs, command)
-  }
-
-  /** The topic, created first where it is not there yet. @throws {KafkaError} */
-  async internalTopic(name: InternalTopic): Promise<TopicMetadata> {
-    const existing = this.image().topic(name)
-    if (existing !== undefined) return existing
-    const wanted = internalTopic(name, this.config, this.image().activeBrokers().length)
-    const [result] = await this.createTopics({ topics: [wanted], validateOnly: false })
-    const topic = this.image().topic(name)
-    // Somebody else may have been first.
-    if (topic !== undefined) return topic
-    throw new KafkaError('COORDINATOR_NOT_AVAILABLE', `${name} could not be created: ${result.errorMessage ?? result.errorCode}`)
+  alterConfigs(
+    resources: readonly ReplacedResource[],
+    { validateOnly = false }: ChangeOptions = {},
+  ): Promise<AlteredResourceResult[]> {
+    return this.submit(alterConfigs, { resources, validateOnly })
   }
 
   /** An id that no producer of this cluster has ever had. */

@@ -3,21 +3,34 @@
 import type { BrokerConfig } from '../config/effective.ts'
 import type { NewTopic } from './controller/create-topics.ts'
 
-export type InternalTopic = '__consumer_offsets' | '__transaction_state'
+export const GROUP_OFFSETS_TOPIC = '__consumer_offsets'
+export const TRANSACTION_STATE_TOPIC = '__transaction_state'
+const SHARE_STATE_TOPIC = '__share_group_state'
+
+const INTERNAL_TOPICS: ReadonlySet<string> = new Set([GROUP_OFFSETS_TOPIC, TRANSACTION_STATE_TOPIC, SHARE_STATE_TOPIC])
+
+/** Clients may read such a topic, not write it. */
+export function isInternalTopic(name: string): boolean {
+  return INTERNAL_TOPICS.has(name)
+}
 
 /**
  * The request that creates an internal topic. Kafka asks for three replicas and refuses to start groups on fewer brokers; here
  * the factor is at most the number of brokers, so that a single node works as it is.
  */
-export function internalTopic(name: InternalTopic, config: BrokerConfig, brokerCount: number): NewTopic {
+export function newInternalTopic(
+  name: typeof GROUP_OFFSETS_TOPIC | typeof TRANSACTION_STATE_TOPIC,
+  config: BrokerConfig,
+  brokerCount: number,
+): NewTopic {
   const [prefix, isr] =
-    name === '__consumer_offsets'
+    name === GROUP_OFFSETS_TOPIC
       ? (['offsets.topic', null] as const)
       : (['transaction.state.log', config.get('transaction.state.log.min.isr')] as const)
   const replicationFactor = Math.min(config.get(`${prefix}.replication.factor`), Math.max(1, brokerCount))
   const configs = [
     { name: 'cleanup.policy', value: 'compact' },
-    { name: 'compression.type', value: name === '__consumer_offsets' ? 'producer' : 'uncompressed' },
+    { name: 'compression.type', value: name === GROUP_OFFSETS_TOPIC ? 'producer' : 'uncompressed' },
     { name: 'segment.bytes', value: String(Math.max(1_048_576, config.get(`${prefix}.segment.bytes`))) },
   ]
   if (isr !== null) configs.push({ name: 'min.insync.replicas', value: String(Math.min(isr, replicationFactor)) })

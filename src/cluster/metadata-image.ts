@@ -281,8 +281,8 @@ function collect(changes: Changes, key: string, value: Uint8Array | undefined): 
       changes.records.set(parsed.id, value === undefined ? undefined : (decodeRecord(key, value) as unknown as TopicRecord))
       break
     case 'partition': {
-      let changed = changes.partitions.get(parsed.topicId)
-      if (changed === undefined) changes.partitions.set(parsed.topicId, (changed = new Map()))
+      const changed = changes.partitions.get(parsed.topicId) ?? new Map<number, PartitionRecord | undefined>()
+      changes.partitions.set(parsed.topicId, changed)
       changed.set(parsed.index, value === undefined ? undefined : decodePartition(key, value))
       break
     }

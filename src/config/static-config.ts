@@ -98,8 +98,8 @@ export function loadStaticConfig({ file, environment = {}, settings = [] }: Stat
 }
 
 /** Where the data lies. */
-export function dataDirectory(config: BrokerConfig): string {
-  return config.get('log.dirs')?.[0] ?? config.get('log.dir')
+export function dataDirectories(config: BrokerConfig): readonly string[] {
+  return config.get('log.dirs') ?? [config.get('log.dir')]
 }
 
 function* wholeProblems(config: BrokerConfig): Generator<[key: string, problem: string]> {

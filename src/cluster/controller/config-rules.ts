@@ -6,11 +6,11 @@ import { ConfigError } from '../../config/definition.ts'
 import { type BrokerConfig, type ConfigTexts, GroupConfig, TopicConfig } from '../../config/effective.ts'
 import { type ConfigScope, findDefinition, unknownKey } from '../../config/registry.ts'
 import { parseConfigValue } from '../../config/value.ts'
-import { KafkaError } from '../../protocol/error-codes.ts'
+import { type ErrorName, KafkaError } from '../../protocol/error-codes.ts'
 import type { MetadataImage } from '../metadata-image.ts'
 import { type ConfigResourceType, RESOURCE_TYPES } from '../metadata-records.ts'
 import type { DecisionContext } from './decision.ts'
-import { checkTopicName } from './topic-names.ts'
+import { topicNameProblem } from './topic-name.ts'
 
 export interface ConfigResource {
   readonly type: Exclude<ConfigResourceType, 'clientMetrics'>
@@ -22,7 +22,7 @@ export function resourceOf(resourceType: number, name: string, { brokerId }: Dec
   switch (resourceType) {
     case RESOURCE_TYPES.topic:
       if (name === '') throw new KafkaError('INVALID_REQUEST', 'Topics have no default resource; the broker has their defaults')
-      checkTopicName(name)
+      refuseIf(topicNameProblem(name), 'INVALID_TOPIC_EXCEPTION')
       return { type: 'topic', name }
     case RESOURCE_TYPES.broker:
       if (name !== '' && name !== String(brokerId)) {
@@ -110,7 +110,7 @@ function checkValues(
   }
 }
 
-function refuseIf(problem: string | undefined, code: 'INVALID_CONFIG' | 'INVALID_REQUEST'): void {
+function refuseIf(problem: string | undefined, code: ErrorName): void {
   if (problem !== undefined) throw new KafkaError(code, problem)
 }
 

@@ -3,12 +3,13 @@ import { uuid } from '../../host/random.ts'
 import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
 import { type TopicId, ZERO_UUID } from '../../protocol/ids.ts'
 import type { CreateTopicsRequest, CreateTopicsResponse } from '../../protocol/messages/19-create-topics.ts'
+import { isInternalTopic } from '../internal-topics.ts'
 import type { MetadataImage } from '../metadata-image.ts'
 import { encodePartition, encodeRecord, keys, newPartition, type TopicRecord } from '../metadata-records.ts'
 import { checkTopicConfigs } from './config-rules.ts'
 import type { Decision, DecisionContext, Step } from './decision.ts'
 import { checkAssignment, placeReplicas } from './replica-placement.ts'
-import { checkTopicName, collide, INTERNAL_TOPICS } from './topic-names.ts'
+import { collide, topicNameProblem } from './topic-name.ts'
 
 export type NewTopic = CreateTopicsRequest['topics'][number]
 export type NewTopicResult = CreateTopicsResponse['topics'][number]
@@ -58,7 +59,8 @@ function createTopic(
 ): { steps: Step[]; result: NewTopicResult } {
   const { name } = topic
   if (image.topic(name) !== undefined) throw new KafkaError('TOPIC_ALREADY_EXISTS', `Topic '${name}' already exists`)
-  checkTopicName(name)
+  const problem = topicNameProblem(name)
+  if (problem !== undefined) throw new KafkaError('INVALID_TOPIC_EXCEPTION', problem)
   if (/[._]/.test(name)) {
     const other =
       accepted.find((other) => collide(name, other)) ?? image.topics().find((other) => collide(name, other.name))?.name
@@ -88,7 +90,7 @@ function createTopic(
   })
 
   const id = uuid(context.random) as TopicId
-  const record: TopicRecord = { name, partitionCount: partitions.length, internal: INTERNAL_TOPICS.has(name) }
+  const record: TopicRecord = { name, partitionCount: partitions.length, internal: isInternalTopic(name) }
   const steps: Step[] = partitions.map((partition, index) => ({
     ops: [{ put: keys.partition(id, index), value: encodePartition(partition) }],
   }))

@@ -74,10 +74,7 @@ export const STORAGE_KEYS = {
     min: 1,
     honoured: 'accepted',
   }),
-  'log.dirs': list(null, 'Directories of the data; log.dir if absent.', {
-    check: (directories) =>
-      directories !== null && directories.length > 1 ? 'moldau keeps its data in one directory; name one' : undefined,
-  }),
+  'log.dirs': list(null, 'Directories of the data, separated by commas; log.dir if absent.', { emptyList: false }),
   'log.flush.interval.messages': long(LONG_MAX, 'Default of the topic key flush.messages.', { min: 1, dynamic: 'cluster' }),
   'log.flush.interval.ms': long(null, 'Default of the topic key flush.ms; log.flush.scheduler.interval.ms if absent.', {
     min: 0,
