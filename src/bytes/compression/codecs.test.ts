@@ -1,6 +1,7 @@
 // The codecs against the libraries that clients use, and against what hostile peers send.
 
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import zlib from 'node:zlib'
@@ -122,4 +123,16 @@ test('a second lz4 frame, and the old format without frames, are refused', () =>
 test('members of gzip that follow one another are read as one', () => {
   const members = Buffer.concat([zlib.gzipSync('one '), zlib.gzipSync('two')])
   assert.equal(decompress(gzip, members, 100).toString(), 'one two')
+})
+
+test('no library is loaded before its codec is used', () => {
+  const program = `
+    import { createRequire } from 'node:module'
+    const { compress } = await import(${JSON.stringify(new URL('./codecs.ts', import.meta.url).href)})
+    const loaded = () => Object.keys(createRequire(process.cwd() + '/x').cache).filter((path) => /snappy|lz4/.test(path)).length
+    const before = loaded()
+    compress(2, Buffer.from('x'))
+    console.log(before, loaded() > 0)`
+  const run = spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' })
+  assert.equal(run.stdout.trim(), '0 true', run.stderr)
 })

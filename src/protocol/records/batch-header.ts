@@ -57,9 +57,12 @@ export const isControl = (batch: Buffer, at = 0): boolean => (attributes(batch, 
 /** The base timestamp is then the time from which the cleaner may drop tombstones (KIP-534). */
 export const hasDeleteHorizon = (batch: Buffer, at = 0): boolean => (attributes(batch, at) & DELETE_HORIZON) !== 0
 
+/** Where in a batch the bytes begin that its checksum covers, to its end. */
+export const CHECKSUMMED_FROM = ATTRIBUTES
+
 /** Of everything from the attributes to the end: offset and leader epoch can be stamped without touching it. */
 export function computedCrc(batch: Buffer, at = 0): number {
-  return crc32c(batch.subarray(at + ATTRIBUTES, at + batchSize(batch, at)))
+  return crc32c(batch.subarray(at + CHECKSUMMED_FROM, at + batchSize(batch, at)))
 }
 
 /** Gives the batch its place in the log. Outside the checksum. */

@@ -54,7 +54,7 @@ const LAST_CODEC = 4
 
 /**
  * Whether a whole batch of message format v2 lies at `at`, with nothing of it at or behind `end`. The other functions that
- * take a batch rely on it.
+ * take a batch rely on it. Only the header is read: for a batch in a file, `end` may lie beyond what of it is in the buffer.
  */
 export function checkFrame(buffer: Buffer, at = 0, end = buffer.length): BatchProblem | undefined {
   if (end - at < COMMON_SIZE) return INCOMPLETE
