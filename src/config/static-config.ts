@@ -61,7 +61,7 @@ export function loadStaticConfig({ file, environment = {}, settings = [] }: Stat
     }
     try {
       parseConfigValue(key, definition, value)
-      accepted.set(key, setting)
+      accepted.set(key, { key, value: value.trim(), origin })
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
       problems.push(new ConfigError(key, `${origin}: ${error.message}`))
