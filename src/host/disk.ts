@@ -45,6 +45,9 @@ export interface Disk {
   /** Atomic and durable: a crash leaves the old contents or the new ones. */
   replaceFile(path: string, contents: Buffer): Promise<void>
   exists(path: string): Promise<boolean>
+  /** Of a file, in bytes. */
+  fileSize(path: string): Promise<number>
+  /** Replaces a file at `to`. Open files go with the name. */
   rename(from: string, to: string): Promise<void>
   /** A file, or a directory with all that is in it. Absent is fine. */
   remove(path: string): Promise<void>
@@ -53,6 +56,6 @@ export interface Disk {
   list(path: string): Promise<DirectoryEntry[]>
   syncDirectory(path: string): Promise<void>
   space(path: string): Promise<{ totalBytes: number; freeBytes: number }>
-  /** Undefined where another process, or another holder in this one, has it. */
+  /** `path` names a file that exists for this alone. Undefined where another process, or another holder in this one, has it. */
   lock(path: string): Promise<DiskLock | undefined>
 }

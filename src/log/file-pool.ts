@@ -1,0 +1,96 @@
+// Open files, bounded: opened on use, closed when longer unused than the others. A log has three files per segment, and most of
+// them are never touched.
+
+import type { Disk, DiskFile } from '../host/disk.ts'
+
+type Mode = 'read' | 'write'
+
+interface Slot {
+  readonly path: string
+  readonly mode: Mode
+  readonly opening: Promise<DiskFile>
+  /** Uses under way: a file is never closed under them. */
+  pins: number
+  /** No longer in the pool: closed with its last use. */
+  forgotten: boolean
+}
+
+export class FilePool {
+  private readonly disk: Disk
+  private readonly limit: number
+  /** From the longest unused to the last used. */
+  private readonly slots = new Map<string, Slot>()
+
+  /** @param limit Files open at once. Uses under way may go beyond it, for they cannot wait for each other. */
+  constructor(disk: Disk, limit: number) {
+    this.disk = disk
+    this.limit = limit
+  }
+
+  get openFiles(): number {
+    return this.slots.size
+  }
+
+  /** Runs `work` on the file, which `write` creates if it is absent. */
+  async use<T>(path: string, mode: Mode, work: (file: DiskFile) => Promise<T>): Promise<T> {
+    const slot = this.slot(path, mode)
+    slot.pins++
+    try {
+      return await work(await slot.opening)
+    } finally {
+      slot.pins--
+      if (slot.forgotten) this.closeIfUnused(slot)
+    }
+  }
+
+  /** Before a file is renamed, replaced or removed: the next use opens what then has the name. */
+  forget(path: string): void {
+    const slot = this.slots.get(path)
+    if (slot === undefined) return
+    this.slots.delete(path)
+    slot.forgotten = true
+    this.closeIfUnused(slot)
+  }
+
+  async close(): Promise<void> {
+    const slots = [...this.slots.values()]
+    this.slots.clear()
+    await Promise.allSettled(slots.map(async (slot) => (await slot.opening).close()))
+  }
+
+  private slot(path: string, mode: Mode): Slot {
+    const present = this.slots.get(path)
+    if (present !== undefined) {
+      this.slots.delete(path)
+      if (mode === 'read' || present.mode === 'write') {
+        this.slots.set(path, present)
+        return present
+      }
+      present.forgotten = true
+      this.closeIfUnused(present)
+    }
+    const slot: Slot = { path, mode, opening: this.disk.open(path, mode), pins: 0, forgotten: false }
+    this.slots.set(path, slot)
+    slot.opening.catch(() => {
+      if (this.slots.get(path) === slot) this.slots.delete(path)
+    })
+    if (this.slots.size > this.limit) this.evict(slot)
+    return slot
+  }
+
+  private evict(newest: Slot): void {
+    for (const slot of this.slots.values()) {
+      if (this.slots.size <= this.limit || slot === newest) return
+      if (slot.pins > 0) continue
+      this.slots.delete(slot.path)
+      slot.forgotten = true
+      this.closeIfUnused(slot)
+    }
+  }
+
+  private closeIfUnused(slot: Slot): void {
+    if (slot.pins > 0) return
+    // Nothing hangs on the outcome: what had to be durable has been synced.
+    slot.opening.then((file) => file.close()).catch(() => {})
+  }
+}

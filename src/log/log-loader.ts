@@ -1,0 +1,462 @@
+// Brings one log from its directory into memory. After a clean shutdown little is read. After any other end, everything from
+// the recovery point's segment on is scanned: cut at the first bad batch if that was not synced yet; refused, with everything
+// left as it is, if it was.
+
+import { DecodeError } from '../bytes/reader.ts'
+import type { Disk } from '../host/disk.ts'
+import { ZERO_UUID } from '../protocol/ids.ts'
+import { baseOffset, lastOffset, leaderEpoch, maxTimestamp } from '../protocol/records/batch-header.ts'
+import { NO_TIMESTAMP } from '../protocol/records/record.ts'
+import { scanBatches } from './batch-scan.ts'
+import { readIfPresent } from './checkpoint-file.ts'
+import {
+  CLEANED_SUFFIX,
+  DELETED_SUFFIX,
+  EPOCH_CHECKPOINT,
+  PARTITION_METADATA,
+  parseSegmentFileName,
+  type SegmentSuffix,
+  segmentFileName,
+  TEMPORARY_SUFFIX,
+} from './file-names.ts'
+import type { FilePool } from './file-pool.ts'
+import { LeaderEpochs } from './leader-epochs.ts'
+import type { LogConfig } from './log-config.ts'
+import type { Report } from './log-event.ts'
+import { decodeProducerSnapshot } from './producer-snapshot.ts'
+import { ProducerState } from './producer-state.ts'
+import { type Newest, Segment } from './segment.ts'
+
+export interface LoadOptions {
+  readonly disk: Disk
+  readonly pool: FilePool
+  readonly directory: string
+  readonly topic: string
+  readonly partition: number
+  readonly config: LogConfig
+  /** Undefined: nothing is known to be synced. */
+  readonly recoveryPoint: bigint | undefined
+  readonly logStartOffset: bigint | undefined
+  readonly cleanShutdown: boolean
+  readonly nowMs: number
+  readonly report: Report
+}
+
+export interface LoadedLog {
+  readonly topicId: string
+  readonly segments: Segment[]
+  readonly logStartOffset: bigint
+  readonly endOffset: bigint
+  readonly epochs: LeaderEpochs
+  readonly producers: ProducerState
+  /** Of a producer snapshot that says all there is to say. */
+  readonly snapshotOffset: bigint | undefined
+  /** Synced data is damaged: the log must not be served. */
+  readonly damage: string | undefined
+}
+
+class Damage extends Error {
+  readonly file: string
+  readonly position: number
+
+  constructor(file: string, position: number, reason: string) {
+    super(reason)
+    this.file = file
+    this.position = position
+  }
+}
+
+/** Rejects with DiskError where the disk fails. What is found in the files is never an error, but part of the answer. */
+export async function loadLog(options: LoadOptions): Promise<LoadedLog> {
+  return new Loader(options).load()
+}
+
+class Loader {
+  private readonly options: LoadOptions
+  /** Sizes by file name. */
+  private readonly sizes = new Map<string, number>()
+  private names = new Set<string>()
+  private segments: Segment[] = []
+  private epochs = new LeaderEpochs()
+  private producers = new ProducerState()
+  private endOffset = 0n
+  private snapshotOffset: bigint | undefined
+
+  constructor(options: LoadOptions) {
+    this.options = options
+  }
+
+  async load(): Promise<LoadedLog> {
+    const { disk, directory } = this.options
+    const entries = await disk.list(directory)
+    this.names = new Set(entries.map(({ name }) => name))
+    await this.removeLeftovers()
+    const topicId = await this.readTopicId()
+    const epochsKnown = await this.readEpochs()
+    await this.findSegments()
+    let damage: string | undefined
+    try {
+      await this.loadSegments(epochsKnown)
+    } catch (error) {
+      if (!(error instanceof Damage)) throw error
+      const { topic, partition, report } = this.options
+      report({ event: 'log-failed', topic, partition, file: error.file, position: error.position, reason: error.message })
+      damage = `${error.file} is damaged at position ${error.position}: ${error.message}`
+    }
+    const first = this.segments[0]?.baseOffset ?? this.endOffset
+    const stored = this.options.logStartOffset ?? 0n
+    // A start beyond the end: more was lost than deleted.
+    const logStartOffset = stored > this.endOffset ? this.endOffset : stored > first ? stored : first
+    if (damage === undefined && this.epochs.truncateFromStart(logStartOffset)) await this.saveEpochs()
+    return {
+      topicId,
+      segments: this.segments,
+      logStartOffset,
+      endOffset: this.endOffset,
+      epochs: this.epochs,
+      producers: this.producers,
+      snapshotOffset: this.snapshotOffset,
+      damage,
+    }
+  }
+
+  private path(name: string): string {
+    return `${this.options.directory}/${name}`
+  }
+
+  /** What a deletion, a cleaning or a replacement left when it was cut short. */
+  private async removeLeftovers(): Promise<void> {
+    const suffixes = [DELETED_SUFFIX, CLEANED_SUFFIX, TEMPORARY_SUFFIX]
+    for (const name of this.names) {
+      if (!suffixes.some((suffix) => name.endsWith(suffix))) continue
+      await this.options.disk.remove(this.path(name))
+      this.names.delete(name)
+    }
+  }
+
+  private async readTopicId(): Promise<string> {
+    const contents = await readIfPresent(this.options.disk, this.path(PARTITION_METADATA))
+    return /^topic_id: *([A-Za-z0-9_-]{22})\s*$/m.exec(contents?.toString('utf8') ?? '')?.[1] ?? ZERO_UUID
+  }
+
+  private async readEpochs(): Promise<boolean> {
+    const contents = await readIfPresent(this.options.disk, this.path(EPOCH_CHECKPOINT))
+    if (contents === undefined) return false
+    try {
+      this.epochs = LeaderEpochs.decode(EPOCH_CHECKPOINT, contents)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  private saveEpochs(): Promise<void> {
+    return this.options.disk.replaceFile(this.path(EPOCH_CHECKPOINT), this.epochs.encode())
+  }
+
+  private async findSegments(): Promise<void> {
+    const bases = [...this.names]
+      .map((name) => parseSegmentFileName(name))
+      .filter((parsed) => parsed?.suffix === '.log')
+      .map((parsed) => parsed!.baseOffset)
+      .sort((a, b) => (a < b ? -1 : 1))
+    for (const base of bases) {
+      const bytes = (await this.sizeOf(base, '.log')) ?? 0
+      const index = await this.sizeOf(base, '.index')
+      const timeIndex = await this.sizeOf(base, '.timeindex')
+      this.segments.push(this.segment(base, bytes, Math.floor((index ?? 0) / 8), Math.floor((timeIndex ?? 0) / 12)))
+    }
+  }
+
+  private async sizeOf(base: bigint, suffix: SegmentSuffix): Promise<number | undefined> {
+    const name = segmentFileName(base, suffix)
+    if (!this.names.has(name)) return undefined
+    const size = await this.options.disk.fileSize(this.path(name))
+    this.sizes.set(name, size)
+    return size
+  }
+
+  private segment(base: bigint, bytes: number, indexEntries: number, timeIndexEntries: number): Segment {
+    const sizes = { bytes, indexEntries, timeIndexEntries }
+    return new Segment(this.options, this.options.directory, base, { sizes, wallMs: this.options.nowMs })
+  }
+
+  private async loadSegments(epochsKnown: boolean): Promise<void> {
+    const { recoveryPoint, cleanShutdown, topic, partition, report } = this.options
+    if (this.segments.length === 0) {
+      this.endOffset = this.options.logStartOffset ?? 0n
+      this.epochs.truncateFromEnd(this.endOffset)
+      return
+    }
+    if (!epochsKnown) await this.rebuildEpochs()
+    let scanFrom = this.segments.length - 1
+    let clean = cleanShutdown
+    if (clean) {
+      const read = await this.readActive()
+      clean = read && (recoveryPoint === undefined || recoveryPoint === this.endOffset)
+    }
+    if (!clean) {
+      const point = recoveryPoint ?? 0n
+      scanFrom = Math.max(
+        0,
+        this.segments.findLastIndex((segment) => segment.baseOffset <= point),
+      )
+    }
+    for (let i = 0; i < scanFrom; i++) await this.requireIndexes(i)
+    await this.loadProducers(clean ? this.endOffset : this.segments[scanFrom].baseOffset)
+    if (!clean) {
+      await this.scan(scanFrom, recoveryPoint ?? 0n)
+      if (recoveryPoint !== undefined && this.endOffset < recoveryPoint) {
+        report({ event: 'log-shorter-than-synced', topic, partition, endOffset: this.endOffset, recoveryPoint })
+      }
+    }
+    const epochsCut = this.epochs.truncateFromEnd(this.endOffset)
+    if (!clean || epochsCut || !epochsKnown) await this.saveEpochs()
+    await this.removeStraySnapshots()
+  }
+
+  // ── after a clean shutdown ────────────────────────────────────────────────────────────────────────────────────────
+
+  /** False if the last segment does not look like a clean end. */
+  private async readActive(): Promise<boolean> {
+    const segment = this.segments[this.segments.length - 1]
+    const endOffset = this.hasIndexes(segment) ? await activate(this.options.pool, segment) : undefined
+    if (endOffset === undefined) return false
+    this.endOffset = endOffset
+    return true
+  }
+
+  private hasIndexes(segment: Segment): boolean {
+    const index = this.sizes.get(segmentFileName(segment.baseOffset, '.index'))
+    const timeIndex = this.sizes.get(segmentFileName(segment.baseOffset, '.timeindex'))
+    return index !== undefined && index % 8 === 0 && timeIndex !== undefined && timeIndex % 12 === 0
+  }
+
+  /** A sealed segment's indexes were synced with it: they are rebuilt only if somebody took them away, or cut them. */
+  private async requireIndexes(number: number): Promise<void> {
+    const segment = this.segments[number]
+    const last = this.hasIndexes(segment) ? await segment.index.last() : undefined
+    if (this.hasIndexes(segment) && (last === undefined || last.value < segment.size)) return
+    const { topic, partition, report } = this.options
+    report({ event: 'index-rebuilt', topic, partition, file: segment.path('.index'), reason: 'missing or damaged' })
+    const { rebuilt, problem, position } = await this.rebuild(segment, false, () => {})
+    if (problem !== undefined) throw new Damage(segment.path('.log'), position, problem)
+    this.segments[number] = rebuilt
+    rebuilt.seal()
+    await rebuilt.syncIndexes()
+  }
+
+  // ── after any other end ───────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Reads every byte of the segments from number `from` on. */
+  private async scan(from: number, recoveryPoint: bigint): Promise<void> {
+    const { nowMs, disk, directory } = this.options
+    for (let i = from; i < this.segments.length; i++) {
+      const segment = this.segments[i]
+      let endOffset = segment.baseOffset
+      const { rebuilt, problem, position } = await this.rebuild(segment, true, (header, at) => {
+        endOffset = lastOffset(header, at) + 1n
+        this.epochs.assign(leaderEpoch(header, at), baseOffset(header, at))
+        this.producers.update(header, at, nowMs)
+      })
+      if (problem !== undefined && endOffset < recoveryPoint) throw new Damage(segment.path('.log'), position, problem)
+      this.segments[i] = rebuilt
+      this.endOffset = endOffset
+      if (problem !== undefined) {
+        await this.cut(i, position, segment.size, problem)
+        break
+      }
+      if (i < this.segments.length - 1) rebuilt.seal()
+      // From here on it counts as synced.
+      await rebuilt.sync()
+      await rebuilt.syncIndexes()
+    }
+    await disk.syncDirectory(directory)
+  }
+
+  private async cut(number: number, position: number, size: number, reason: string): Promise<void> {
+    const { topic, partition, report, disk } = this.options
+    const segment = this.segments[number]
+    const dropped = this.segments.splice(number + 1)
+    let bytesRemoved = size - position
+    for (const later of dropped) {
+      bytesRemoved += later.size
+      await later.removeFiles()
+    }
+    await segment.truncate(position, this.endOffset)
+    await segment.syncIndexes()
+    await disk.syncDirectory(this.options.directory)
+    report({
+      event: 'log-cut',
+      topic,
+      partition,
+      file: segment.path('.log'),
+      position,
+      endOffset: this.endOffset,
+      reason,
+      bytesRemoved,
+      segmentsRemoved: dropped.length,
+    })
+  }
+
+  /** A segment as its batches say it is, with new indexes, up to the first bad batch. */
+  private async rebuild(
+    segment: Segment,
+    checkCrc: boolean,
+    visit: (header: Buffer, at: number) => void,
+  ): Promise<{ rebuilt: Segment; problem: string | undefined; position: number }> {
+    const { disk, pool, directory, config, nowMs } = this.options
+    const rebuilt = new Segment(this.options, directory, segment.baseOffset, { wallMs: nowMs })
+    rebuilt.forgetFiles()
+    await disk.remove(rebuilt.path('.index'))
+    await disk.remove(rebuilt.path('.timeindex'))
+    const scan = await pool.use(segment.path('.log'), 'read', (file) =>
+      scanBatches(file, {
+        ...headersOf(segment, 0),
+        checkCrc,
+        visit: (header, at, _position, size) => {
+          visit(header, at)
+          rebuilt.account(header, at, size, config.indexIntervalBytes)
+          return true
+        },
+      }),
+    )
+    rebuilt.writtenSize = rebuilt.size
+    return { rebuilt, problem: scan.problem, position: scan.position }
+  }
+
+  // ── what is derived from batches ──────────────────────────────────────────────────────────────────────────────────
+
+  private async rebuildEpochs(): Promise<void> {
+    await visitHeaders(this.options.pool, this.segments, 0n, undefined, (header, at) => {
+      this.epochs.assign(leaderEpoch(header, at), baseOffset(header, at))
+    })
+  }
+
+  /** Producer state as it was when the log ended at `offset`. */
+  private async loadProducers(offset: bigint): Promise<void> {
+    const loaded = await loadProducerState(this.options, this.segments, offset, this.options.nowMs)
+    this.producers = loaded.producers
+    this.snapshotOffset = loaded.snapshotOffset
+  }
+
+  /** A snapshot belongs to the start of a segment, or to the end of the log: others would only pile up. */
+  private async removeStraySnapshots(): Promise<void> {
+    const bases = new Set(this.segments.map((segment) => segment.baseOffset))
+    for (const name of this.names) {
+      const parsed = parseSegmentFileName(name)
+      if (parsed?.suffix !== '.snapshot' || bases.has(parsed.baseOffset) || parsed.baseOffset === this.snapshotOffset) continue
+      await this.options.disk.remove(this.path(name))
+    }
+  }
+}
+
+/**
+ * Prepares a segment to be appended to: finds, from its last index entry on, where its batches end and what is the newest of
+ * them. Returns the offset behind them; undefined where the file holds something else.
+ */
+export async function activate(pool: FilePool, segment: Segment): Promise<bigint | undefined> {
+  const entry = await segment.index.last()
+  const from = entry?.value ?? 0
+  if (from > segment.size) return undefined
+  const found = new Found(segment.baseOffset)
+  if (segment.size > 0) {
+    const scan = await pool.use(segment.path('.log'), 'read', async (file) => {
+      if (from > 0) await scanBatches(file, { ...headersOf(segment, 0), visit: (header, at) => found.first(header, at) })
+      return scanBatches(file, { ...headersOf(segment, from), visit: (header, at) => found.next(header, at) })
+    })
+    if (scan.problem !== undefined) return undefined
+  }
+  await segment.becomeActive({ ...found, bytesSinceEntry: segment.size - from })
+  return found.endOffset
+}
+
+/** What the headers of the last segment tell. */
+class Found {
+  endOffset: bigint
+  newest: Newest = { timestamp: NO_TIMESTAMP, offset: -1n }
+  firstTimestamp: bigint | undefined
+
+  constructor(endOffset: bigint) {
+    this.endOffset = endOffset
+  }
+
+  first(header: Buffer, at: number): boolean {
+    this.firstTimestamp = maxTimestamp(header, at)
+    return false
+  }
+
+  next(header: Buffer, at: number): boolean {
+    const timestamp = maxTimestamp(header, at)
+    this.firstTimestamp ??= timestamp
+    this.endOffset = lastOffset(header, at) + 1n
+    if (timestamp > this.newest.timestamp) this.newest = { timestamp, offset: lastOffset(header, at) }
+    return true
+  }
+}
+
+const headersOf = (segment: Segment, from: number) => ({
+  from,
+  to: segment.size,
+  checkCrc: false,
+  minOffset: segment.baseOffset,
+})
+
+/** The headers of all batches with offsets in `from` to `to` (not included), in order. */
+async function visitHeaders(
+  pool: FilePool,
+  segments: readonly Segment[],
+  from: bigint,
+  to: bigint | undefined,
+  visit: (header: Buffer, at: number) => void,
+): Promise<void> {
+  for (const [i, segment] of segments.entries()) {
+    const next = segments[i + 1]?.baseOffset
+    if (next !== undefined && next <= from) continue
+    if (segment.size === 0 || (to !== undefined && segment.baseOffset >= to)) continue
+    const start = from > segment.baseOffset ? await segment.positionBelow(from) : 0
+    await pool.use(segment.path('.log'), 'read', (file) =>
+      scanBatches(file, {
+        ...headersOf(segment, start),
+        to: segment.writtenSize,
+        visit(header, at) {
+          if (to !== undefined && baseOffset(header, at) >= to) return false
+          if (lastOffset(header, at) >= from) visit(header, at)
+          return true
+        },
+      }),
+    )
+  }
+}
+
+/** Producer state as it was when the log ended at `offset`: the newest usable snapshot, and the batches since. */
+export async function loadProducerState(
+  storage: { disk: Disk; pool: FilePool; directory: string },
+  segments: readonly Segment[],
+  offset: bigint,
+  nowMs: number,
+): Promise<{ producers: ProducerState; snapshotOffset: bigint | undefined }> {
+  const { disk, pool, directory } = storage
+  const snapshots = (await disk.list(directory))
+    .map(({ name }) => parseSegmentFileName(name))
+    .filter((parsed) => parsed?.suffix === '.snapshot' && parsed.baseOffset <= offset)
+    .map((parsed) => parsed!.baseOffset)
+    .sort((a, b) => (a > b ? -1 : 1))
+  let producers = new ProducerState()
+  let snapshotOffset: bigint | undefined
+  for (const candidate of snapshots) {
+    const path = `${directory}/${segmentFileName(candidate, '.snapshot')}`
+    try {
+      producers = decodeProducerSnapshot(await disk.readFile(path), nowMs)
+      snapshotOffset = candidate
+      break
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error
+      // Not synced when it was written: an older one and more of the log say the same.
+      await disk.remove(path)
+    }
+  }
+  const from = snapshotOffset ?? 0n
+  if (from < offset) await visitHeaders(pool, segments, from, offset, (header, at) => producers.update(header, at, nowMs))
+  return { producers, snapshotOffset }
+}

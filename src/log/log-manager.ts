@@ -1,0 +1,402 @@
+// All logs of a broker: opens them, makes new ones, takes them away, and does for all of them what is due from time to time.
+
+import { type Clock, every, type Timer } from '../host/clock.ts'
+import { type Disk, DiskError } from '../host/disk.ts'
+import { hyphenatedUuid, type Random } from '../host/random.ts'
+import { KafkaError } from '../protocol/error-codes.ts'
+import type { TopicId } from '../protocol/ids.ts'
+import { DelayedRemoval } from './delayed-removal.ts'
+import {
+  deletedLogDirectoryName,
+  isDeletedLogDirectory,
+  logDirectoryName,
+  PARTITION_METADATA,
+  parseLogDirectoryName,
+} from './file-names.ts'
+import { FilePool } from './file-pool.ts'
+import { FlushTimer } from './flush-timer.ts'
+import { LeaderEpochs } from './leader-epochs.ts'
+import type { LogConfig } from './log-config.ts'
+import { LogDirectory, LogDirectoryError, type NodeIdentity } from './log-directory.ts'
+import type { Report } from './log-event.ts'
+import { type LoadedLog, loadLog } from './log-loader.ts'
+import { type LogEnvironment, PartitionLog } from './partition-log.ts'
+import { ProducerState } from './producer-state.ts'
+import { TailCache } from './tail-cache.ts'
+
+export interface LogLimits {
+  /** Newest batches of all logs, in memory. */
+  readonly cacheBytes: number
+  /** Files of logs open at once. */
+  readonly openFiles: number
+}
+
+export const defaultLogLimits: LogLimits = { cacheBytes: 32 * 1024 * 1024, openFiles: 1000 }
+
+export interface LogManagerOptions {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly random: Random
+  /** Absolute. Created if absent. */
+  readonly directories: readonly string[]
+  /** Checked against meta.properties, which is written where there is none. Undefined: neither. */
+  readonly identity?: NodeIdentity
+  /** Of a topic whose log is found. */
+  readonly config: (topic: string) => LogConfig
+  readonly limits?: Partial<LogLimits>
+  /** producer.id.expiration.ms */
+  readonly producerIdExpirationMs?: number
+  readonly report: Report
+}
+
+export interface Periods {
+  /** log.retention.check.interval.ms */
+  readonly retentionCheckMs: number
+  /** log.flush.offset.checkpoint.interval.ms */
+  readonly checkpointMs: number
+  /** producer.id.expiration.check.interval.ms */
+  readonly producerExpirationCheckMs: number
+}
+
+const DEFAULT_PERIODS: Periods = { retentionCheckMs: 300_000, checkpointMs: 60_000, producerExpirationCheckMs: 600_000 }
+const DEFAULT_PRODUCER_ID_EXPIRATION_MS = 86_400_000
+
+/** Logs opened or closed at a time. More than the thread pool has threads, for most steps of a log wait for the one before. */
+const CONCURRENCY = 32
+/** How often a full disk is looked at, and how much must be free for appends to be taken again. */
+const FULL_CHECK_MS = 1000
+const ROOM_BYTES = 1024 * 1024
+
+export class LogManager {
+  readonly directories: readonly LogDirectory[]
+  private readonly env: LogEnvironment
+  private readonly options: LogManagerOptions
+  private readonly byName = new Map<string, PartitionLog>()
+  private readonly creating = new Map<string, Promise<PartitionLog>>()
+  private readonly timers: Timer[] = []
+  private fullCheck: Timer | undefined
+  private retentionRun: Promise<void> | undefined
+
+  /**
+   * Locks the directories, brings every log in them up, recovering what was not shut down in order.
+   * Rejects with LogDirectoryError where a directory is in use, belongs to another node, or none is usable.
+   */
+  static async open(options: LogManagerOptions): Promise<LogManager> {
+    const { disk, clock, random, report } = options
+    const limits = { ...defaultLogLimits, ...options.limits }
+    const directories: LogDirectory[] = []
+    let unusable: LogDirectoryError | undefined
+    try {
+      for (const path of options.directories) {
+        try {
+          directories.push(await LogDirectory.open(disk, path, options.identity, random, report))
+        } catch (error) {
+          if (!(error instanceof LogDirectoryError) || error.kind !== 'unusable') throw error
+          unusable ??= error
+          if (options.directories.length > 1) report({ event: 'directory-offline', directory: path, error })
+        }
+      }
+      const env: LogEnvironment = {
+        disk,
+        pool: new FilePool(disk, limits.openFiles),
+        clock,
+        random,
+        cache: new TailCache(limits.cacheBytes),
+        flushTimer: new FlushTimer(clock),
+        removal: new DelayedRemoval(clock, report),
+        report,
+      }
+      const manager = new LogManager(options, directories, env)
+      for (const directory of directories) unusable = (await manager.load(directory)) ?? unusable
+      if (directories.every(({ state }) => state === 'offline')) {
+        throw unusable ?? new LogDirectoryError('unusable', '', 'no log directory is given')
+      }
+      return manager
+    } catch (error) {
+      for (const directory of directories) await directory.unlock()
+      throw error
+    }
+  }
+
+  private constructor(options: LogManagerOptions, directories: readonly LogDirectory[], env: LogEnvironment) {
+    this.options = options
+    this.directories = directories
+    this.env = env
+    for (const directory of directories) directory.onFull = () => this.watchFullDisks()
+  }
+
+  /** Begins what is due from time to time: retention, checkpoints, expiry of producer ids. */
+  start(periods: Partial<Periods> = {}): void {
+    const { clock } = this.env
+    const { retentionCheckMs, checkpointMs, producerExpirationCheckMs } = { ...DEFAULT_PERIODS, ...periods }
+    this.timers.push(
+      every(clock, retentionCheckMs, () => this.checkRetention()),
+      every(clock, checkpointMs, () => this.checkpoint()),
+      every(clock, producerExpirationCheckMs, () => this.expireProducers()),
+    )
+  }
+
+  get(topic: string, partition: number): PartitionLog | undefined {
+    return this.byName.get(logDirectoryName(topic, partition))
+  }
+
+  logs(): Iterable<PartitionLog> {
+    return this.byName.values()
+  }
+
+  /** Bytes appended that are not in files yet, of all logs: what a broker should bound by not reading on. */
+  get pendingBytes(): number {
+    let bytes = 0
+    for (const log of this.byName.values()) bytes += log.pendingBytes
+    return bytes
+  }
+
+  /**
+   * A new log, empty, whose directory is durable when this resolves. The one with the fewest logs of the usable directories takes it.
+   * Rejects with KafkaError KAFKA_STORAGE_ERROR.
+   */
+  create(topic: string, topicId: TopicId, partition: number, config: LogConfig): Promise<PartitionLog> {
+    const name = logDirectoryName(topic, partition)
+    if (this.byName.has(name) || this.creating.has(name)) return Promise.reject(new Error(`the log of ${name} exists`))
+    const created = this.make(topic, topicId, partition, config).finally(() => this.creating.delete(name))
+    this.creating.set(name, created)
+    return created
+  }
+
+  /**
+   * Gone for everyone when this resolves; off the disk after file.delete.delay.ms. Appends that wait fail with UNKNOWN_TOPIC_OR_PARTITION.
+   */
+  async delete(topic: string, partition: number): Promise<void> {
+    const name = logDirectoryName(topic, partition)
+    const log = this.byName.get(name)
+    if (log === undefined) return
+    this.byName.delete(name)
+    const { disk, random, removal } = this.env
+    const directory = log.logDirectory
+    await log.abandon(new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `${name} is deleted`))
+    directory.logs.delete(log)
+    const renamed = `${directory.path}/${deletedLogDirectoryName(name, hyphenatedUuid(random).replaceAll('-', ''))}`
+    await stored(async () => {
+      await disk.rename(`${directory.path}/${name}`, renamed)
+      await disk.syncDirectory(directory.path)
+    })
+    removal.add(renamed, log.config.fileDeleteDelayMs, () => disk.remove(renamed))
+  }
+
+  /** Deletes what has had its time, in all logs. A run that is asked for while one is under way is that one. */
+  checkRetention(): Promise<void> {
+    this.retentionRun ??= this.retain().finally(() => {
+      this.retentionRun = undefined
+    })
+    return this.retentionRun
+  }
+
+  private async retain(): Promise<void> {
+    for (const log of [...this.byName.values()]) {
+      if (log.segments.length === 0 || log.failed !== undefined) continue
+      const limit = log.observer?.highWatermark ?? log.writtenOffset
+      await this.inBackground(log.path, () => log.applyRetention(this.env.clock.wallMs(), limit))
+    }
+  }
+
+  /** Makes durable from where on each log would have to be scanned, where it starts, and what its high watermark is. */
+  async checkpoint(): Promise<void> {
+    for (const directory of this.directories) {
+      if (directory.state !== 'online') continue
+      await this.inBackground(directory.path, async () => {
+        await directory.saveRecoveryPoints()
+        await directory.saveLogStartOffsets()
+        await directory.saveHighWatermarks()
+      })
+    }
+  }
+
+  expireProducers(): void {
+    const expirationMs = this.options.producerIdExpirationMs ?? DEFAULT_PRODUCER_ID_EXPIRATION_MS
+    const nowMs = this.env.clock.wallMs()
+    for (const log of this.byName.values()) log.expireProducers(nowMs, expirationMs)
+  }
+
+  /** Flushes and closes all logs, and says so where the next start looks. What fails is reported, and costs that start a scan. */
+  async close(): Promise<void> {
+    for (const timer of this.timers.splice(0)) timer.cancel()
+    this.fullCheck?.cancel()
+    await Promise.allSettled(this.creating.values())
+    await this.retentionRun
+    this.env.flushTimer.stop()
+    await this.env.removal.stop()
+    const unclean = new Set<LogDirectory>()
+    await inParallel([...this.byName.values()], async (log) => {
+      try {
+        await log.close()
+      } catch (error) {
+        unclean.add(log.logDirectory)
+        this.env.report({ event: 'background-failure', path: log.path, error: error as Error })
+      }
+    })
+    await this.env.pool.close()
+    for (const directory of this.directories) {
+      await this.inBackground(directory.path, async () => {
+        if (directory.state === 'offline') return
+        await directory.saveRecoveryPoints()
+        await directory.saveLogStartOffsets()
+        await directory.saveHighWatermarks()
+        if (!unclean.has(directory)) await directory.markCleanShutdown()
+      })
+      await directory.unlock()
+    }
+  }
+
+  // ── opening ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Brings up the logs of a directory; takes it offline, and says why, if its disk fails. */
+  private async load(directory: LogDirectory): Promise<LogDirectoryError | undefined> {
+    const { disk, clock, report } = this.env
+    const startedMs = clock.monotonicMs()
+    try {
+      const entries = await disk.list(directory.path)
+      const names = entries.filter(({ isDirectory }) => isDirectory).map(({ name }) => name)
+      await inParallel(names, (name) => this.loadOne(directory, name))
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      for (const log of directory.logs) this.byName.delete(log.name)
+      directory.fail(error)
+      return new LogDirectoryError('unusable', directory.path, `${directory.path} cannot be used: ${error.message}`, {
+        cause: error,
+      })
+    }
+    const milliseconds = clock.monotonicMs() - startedMs
+    report({
+      event: 'logs-loaded',
+      directory: directory.path,
+      logs: directory.logs.size,
+      clean: directory.cleanShutdown,
+      milliseconds,
+    })
+    return undefined
+  }
+
+  private async loadOne(directory: LogDirectory, name: string): Promise<void> {
+    const { disk, pool, clock, report, removal } = this.env
+    const path = `${directory.path}/${name}`
+    const parsed = parseLogDirectoryName(name)
+    if (parsed === undefined || this.byName.has(name)) {
+      if (isDeletedLogDirectory(name)) removal.add(path, 0, () => disk.remove(path))
+      else report({ event: 'stray-directory', path })
+      return
+    }
+    const config = this.options.config(parsed.topic)
+    const loaded = await loadLog({
+      disk,
+      pool,
+      directory: path,
+      ...parsed,
+      config,
+      recoveryPoint: directory.recoveryPoints.get(name),
+      logStartOffset: directory.logStartOffsets.get(name),
+      cleanShutdown: directory.cleanShutdown,
+      nowMs: clock.wallMs(),
+      report,
+    })
+    this.add(directory, parsed.topic, loaded.topicId as TopicId, parsed.partition, config, loaded)
+  }
+
+  private add(
+    directory: LogDirectory,
+    topic: string,
+    topicId: TopicId,
+    partition: number,
+    config: LogConfig,
+    loaded: LoadedLog,
+  ): PartitionLog {
+    const log = new PartitionLog(this.env, directory, { topic, topicId, partition }, config, loaded)
+    this.byName.set(log.name, log)
+    directory.logs.add(log)
+    return log
+  }
+
+  private async make(topic: string, topicId: TopicId, partition: number, config: LogConfig): Promise<PartitionLog> {
+    const usable = this.directories.filter(({ state }) => state !== 'offline')
+    if (usable.length === 0) throw new KafkaError('KAFKA_STORAGE_ERROR', 'all log directories are offline')
+    const directory = usable.reduce((fewest, other) => (other.logs.size < fewest.logs.size ? other : fewest))
+    const name = logDirectoryName(topic, partition)
+    const path = `${directory.path}/${name}`
+    await stored(async () => {
+      // A checkpoint that still speaks of a deleted log of this name would be believed after a crash.
+      if (directory.remembers(name)) {
+        await directory.saveRecoveryPoints()
+        await directory.saveLogStartOffsets()
+        await directory.saveHighWatermarks()
+      }
+      await this.env.disk.makeDirectory(path)
+      await this.env.disk.replaceFile(`${path}/${PARTITION_METADATA}`, Buffer.from(`version: 0\ntopic_id: ${topicId}\n`))
+      await this.env.disk.syncDirectory(directory.path)
+    })
+    return this.add(directory, topic, topicId, partition, config, emptyLog(topicId))
+  }
+
+  // ── the background ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  private watchFullDisks(): void {
+    this.fullCheck ??= every(this.env.clock, FULL_CHECK_MS, async () => {
+      for (const directory of this.directories) {
+        if (directory.state !== 'full') continue
+        await this.inBackground(directory.path, async () => {
+          const { freeBytes } = await this.env.disk.space(directory.path)
+          if (freeBytes >= ROOM_BYTES) directory.becomeOnline()
+        })
+      }
+      if (this.directories.some(({ state }) => state === 'full')) return
+      this.fullCheck?.cancel()
+      this.fullCheck = undefined
+    })
+  }
+
+  private async inBackground(path: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      this.env.report({ event: 'background-failure', path, error: error as Error })
+    }
+  }
+}
+
+function emptyLog(topicId: TopicId): LoadedLog {
+  return {
+    topicId,
+    segments: [],
+    logStartOffset: 0n,
+    endOffset: 0n,
+    epochs: new LeaderEpochs(),
+    producers: new ProducerState(),
+    snapshotOffset: undefined,
+    damage: undefined,
+  }
+}
+
+/** A failure of the disk as what a client is told of it. */
+async function stored(work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    if (!(error instanceof DiskError)) throw error
+    throw new KafkaError('KAFKA_STORAGE_ERROR', error.message, { cause: error })
+  }
+}
+
+/** Runs `work` on all items, some at a time. Rejects with the first failure, when none is under way any more. */
+async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  let next = 0
+  let failure: unknown
+  const run = async () => {
+    while (next < items.length && failure === undefined) {
+      try {
+        await work(items[next++])
+      } catch (error) {
+        failure ??= error
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(CONCURRENCY, items.length) }, run))
+  if (failure !== undefined) throw failure
+}

@@ -1,0 +1,277 @@
+// Reads batches from the files of a log, and finds records by their time. Whole batches only, their checksums verified: what is
+// damaged is served to nobody.
+
+import { DecodeError } from '../bytes/reader.ts'
+import { DiskError } from '../host/disk.ts'
+import { KafkaError } from '../protocol/error-codes.ts'
+import { BATCH_HEADER_SIZE, batchSize, lastOffset, leaderEpoch, maxTimestamp } from '../protocol/records/batch-header.ts'
+import { checkBatch } from '../protocol/records/record-batch.ts'
+import { RecordCursor } from '../protocol/records/record-cursor.ts'
+import { scanBatches } from './batch-scan.ts'
+import type { FilePool } from './file-pool.ts'
+import type { Segment } from './segment.ts'
+
+export interface ReadOptions {
+  /** More only if the first batch is larger and `atLeastOneBatch` asks for it. */
+  readonly maxBytes: number
+  /** Only batches that end below. */
+  readonly limitOffset: bigint
+  readonly atLeastOneBatch: boolean
+}
+
+export interface ReadResult {
+  /** Whole batches, in order; a chunk may hold several. They must not be changed. */
+  readonly chunks: readonly Buffer[]
+  /** Bytes in all chunks. */
+  readonly size: number
+}
+
+export const NOTHING_READ: ReadResult = { chunks: [], size: 0 }
+
+export interface FoundRecord {
+  readonly offset: bigint
+  readonly timestamp: bigint
+  readonly leaderEpoch: number
+}
+
+/** What a reader needs to know of its log, at the moment. */
+export interface ReadableLog {
+  /** In order; replaced, never changed, when segments come and go. */
+  readonly segments: readonly Segment[]
+  readonly logStartOffset: bigint
+  readonly indexIntervalBytes: number
+  onCorrupt(segment: Segment, position: number, reason: string): void
+}
+
+/** Where readers have got to: one that goes on needs no index. More of them than this are seldom at work on one log. */
+const CURSORS = 8
+
+interface Cursor {
+  readonly offset: bigint
+  readonly segment: Segment
+  readonly position: number
+}
+
+export class LogReader {
+  private readonly log: ReadableLog
+  private readonly pool: FilePool
+  private cursors: Cursor[] = []
+
+  constructor(log: ReadableLog, pool: FilePool) {
+    this.log = log
+    this.pool = pool
+  }
+
+  /** Positions have changed: the log was cut, or its segments were replaced. */
+  forgetCursors(): void {
+    this.cursors = []
+  }
+
+  /**
+   * From the batch that holds `from`, or the first one behind it. One file read as a rule, from one segment.
+   * Rejects with KafkaError: OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR.
+   */
+  async read(from: bigint, options: ReadOptions): Promise<ReadResult> {
+    const segments = this.log.segments
+    for (let i = segmentNumber(segments, from); i < segments.length; i++) {
+      const segment = segments[i]
+      if (segment.baseOffset >= options.limitOffset) break
+      const result = await this.guarded(segment, () => this.readSegment(segment, from, options))
+      // Undefined: nothing at or behind `from` in this segment, so compaction has taken it, or it was never there.
+      if (result !== undefined) return result
+    }
+    return NOTHING_READ
+  }
+
+  private async readSegment(segment: Segment, from: bigint, options: ReadOptions): Promise<ReadResult | undefined> {
+    const { maxBytes, limitOffset, atLeastOneBatch } = options
+    const end = segment.writtenSize
+    const cursor = this.cursors.find((cursor) => cursor.offset === from && cursor.segment === segment)
+    let position = cursor?.position ?? (await segment.positionBelow(from))
+    // Up to an index interval of what is in front comes along.
+    let wanted = maxBytes + (cursor === undefined ? this.log.indexIntervalBytes : 0)
+    while (position < end) {
+      const chunk = await segment.read(position, Math.min(Math.max(wanted, BATCH_HEADER_SIZE), end - position))
+      let at = 0
+      while (at + BATCH_HEADER_SIZE <= chunk.length && lastOffset(chunk, at) < from) {
+        this.require(segment, position + at, batchSize(chunk, at) >= BATCH_HEADER_SIZE ? undefined : 'not a batch')
+        at += batchSize(chunk, at)
+      }
+      if (at + BATCH_HEADER_SIZE > chunk.length) {
+        // All of it lies in front of `from`.
+        if (chunk.length < BATCH_HEADER_SIZE) this.require(segment, position, 'the file is shorter than it was')
+        position += at
+        wanted = maxBytes
+        continue
+      }
+      const size = batchSize(chunk, at)
+      if (lastOffset(chunk, at) >= limitOffset) return NOTHING_READ
+      if (size > maxBytes && !atLeastOneBatch) return NOTHING_READ
+      if (at + size > chunk.length && position + at + size <= end) {
+        // The first batch is larger than what was read.
+        position += at
+        wanted = Math.max(size, maxBytes)
+        if (wanted <= chunk.length) this.require(segment, position, 'the file is shorter than it was')
+        continue
+      }
+      return this.take(segment, chunk, at, position, options)
+    }
+    return undefined
+  }
+
+  /** The batches of `chunk` from `first` on, as far as limits go and checksums hold. */
+  private take(segment: Segment, chunk: Buffer, first: number, position: number, options: ReadOptions): ReadResult {
+    let at = first
+    let next = 0n
+    while (at + BATCH_HEADER_SIZE <= chunk.length) {
+      const size = batchSize(chunk, at)
+      const complete = at + size <= chunk.length
+      // The first one is complete, or damaged.
+      if (at > first && (!complete || at + size - first > options.maxBytes || lastOffset(chunk, at) >= options.limitOffset)) break
+      const problem = checkBatch(chunk, at)
+      if (problem !== undefined) {
+        if (at === first) this.require(segment, position + at, problem.message)
+        this.log.onCorrupt(segment, position + at, problem.message)
+        break
+      }
+      next = lastOffset(chunk, at) + 1n
+      at += size
+    }
+    if (this.cursors.length === CURSORS) this.cursors.shift()
+    this.cursors.push({ offset: next, segment, position: position + at })
+    return { chunks: [chunk.subarray(first, at)], size: at - first }
+  }
+
+  private require(segment: Segment, position: number, problem: string | undefined): void {
+    if (problem === undefined) return
+    this.log.onCorrupt(segment, position, problem)
+    throw new KafkaError('CORRUPT_MESSAGE', `${segment.path('.log')} at position ${position}: ${problem}`)
+  }
+
+  /** The first record at or behind the log's start whose timestamp is at least `timestamp`, if it lies below `limitOffset`. */
+  async offsetForTimestamp(timestamp: bigint, limitOffset: bigint): Promise<FoundRecord | undefined> {
+    const { logStartOffset } = this.log
+    for (const segment of this.log.segments) {
+      if (segment.baseOffset >= limitOffset) return undefined
+      const found = await this.guarded(segment, async () => {
+        if ((await segment.newest()).timestamp < timestamp) return undefined
+        const position = await segment.positionBelowTimestamp(timestamp)
+        return this.findRecord(segment, position, (at, batch) => {
+          if (maxTimestamp(batch, at) < timestamp || lastOffset(batch, at) < logStartOffset) return undefined
+          return (record) => record.timestamp >= timestamp && record.offset >= logStartOffset
+        })
+      })
+      if (found !== undefined) return found.offset < limitOffset ? found : undefined
+    }
+    return undefined
+  }
+
+  /** The first of the records below `limitOffset` that have the largest timestamp of them all. */
+  async offsetOfMaxTimestamp(limitOffset: bigint): Promise<FoundRecord | undefined> {
+    let newest: { segment: Segment; timestamp: bigint } | undefined
+    for (const segment of this.log.segments) {
+      if (segment.baseOffset >= limitOffset) break
+      const { timestamp } = await this.guarded(segment, () => this.newestBelow(segment, limitOffset))
+      if (timestamp >= 0n && (newest === undefined || timestamp > newest.timestamp)) newest = { segment, timestamp }
+    }
+    if (newest === undefined) return undefined
+    const { segment, timestamp } = newest
+    return this.guarded(segment, async () =>
+      this.findRecord(segment, await segment.positionBelowTimestamp(timestamp), (at, batch) =>
+        maxTimestamp(batch, at) < timestamp ? undefined : (record) => record.timestamp >= timestamp,
+      ),
+    )
+  }
+
+  /** The newest timestamp of a segment as far as `limitOffset` lets it be seen. */
+  private async newestBelow(segment: Segment, limitOffset: bigint): Promise<{ timestamp: bigint }> {
+    const newest = await segment.newest()
+    if (newest.offset < limitOffset) return newest
+    let timestamp = -1n
+    await this.pool.use(segment.path('.log'), 'read', (file) =>
+      scanBatches(file, {
+        ...headers(segment, 0),
+        visit(header, at) {
+          if (lastOffset(header, at) >= limitOffset) return false
+          if (maxTimestamp(header, at) > timestamp) timestamp = maxTimestamp(header, at)
+          return true
+        },
+      }),
+    )
+    return { timestamp }
+  }
+
+  /** The first record from `position` on that passes the test made for its batch; batches without a test are not opened. */
+  private async findRecord(
+    segment: Segment,
+    position: number,
+    testFor: (at: number, header: Buffer) => ((record: RecordCursor) => boolean) | undefined,
+  ): Promise<FoundRecord | undefined> {
+    while (position < segment.writtenSize) {
+      let candidate: { position: number; size: number } | undefined
+      await this.pool.use(segment.path('.log'), 'read', (file) =>
+        scanBatches(file, {
+          ...headers(segment, position),
+          visit(header, at, position, size) {
+            if (testFor(at, header) === undefined) return true
+            candidate = { position, size }
+            return false
+          },
+        }),
+      )
+      if (candidate === undefined) return undefined
+      const batch = await segment.read(candidate.position, candidate.size)
+      this.require(segment, candidate.position, checkBatch(batch)?.message)
+      const found = firstRecord(batch, testFor(0, batch)!)
+      if (found !== undefined) return found
+      position = candidate.position + candidate.size
+    }
+    return undefined
+  }
+
+  /** A segment that is deleted while it is read is no failure of the disk. */
+  private async guarded<T>(segment: Segment, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      if (segment.deleted && !(error instanceof KafkaError)) {
+        throw new KafkaError('OFFSET_OUT_OF_RANGE', 'the segment was deleted meanwhile', { cause: error })
+      }
+      if (error instanceof DiskError) throw new KafkaError('KAFKA_STORAGE_ERROR', error.message, { cause: error })
+      throw error
+    }
+  }
+}
+
+function firstRecord(batch: Buffer, test: (record: RecordCursor) => boolean): FoundRecord | undefined {
+  try {
+    const record = new RecordCursor(batch)
+    while (record.next()) {
+      if (test(record)) return { offset: record.offset, timestamp: record.timestamp, leaderEpoch: leaderEpoch(batch) }
+    }
+    return undefined
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error
+    // A producer's nonsense, stored as it came. What the header says is the best there is.
+    return { offset: lastOffset(batch), timestamp: maxTimestamp(batch), leaderEpoch: leaderEpoch(batch) }
+  }
+}
+
+const headers = (segment: Segment, from: number) => ({
+  from,
+  to: segment.writtenSize,
+  checkCrc: false,
+  minOffset: segment.baseOffset,
+})
+
+/** The number of the last segment that begins at or in front of `offset`; 0 if none does. */
+export function segmentNumber(segments: readonly Segment[], offset: bigint): number {
+  let low = 0
+  let high = segments.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (segments[middle].baseOffset <= offset) low = middle + 1
+    else high = middle
+  }
+  return Math.max(0, low - 1)
+}

@@ -1,0 +1,270 @@
+// Brings the batches of one log to its files: one vectored write at a time, which takes all that has queued during the last one
+// (group commit), and one sync at a time, shared by all that was written before it began. Batches are queued without a promise.
+
+import type { FlushTimer } from './flush-timer.ts'
+import { DEFAULT_FLUSH_INTERVAL_MS, type LogConfig, UNLIMITED } from './log-config.ts'
+import type { Segment, SegmentStorage } from './segment.ts'
+import type { TailBatch } from './tail-cache.ts'
+
+/** Bytes of one write: beyond this more of them only make everyone wait longer. */
+const GROUP_BYTES = 8 * 1024 * 1024
+
+export interface WriterHooks {
+  readonly config: LogConfig
+  /** What must be durable before the next batches are written; undefined if all is. */
+  beforeWrite(): Promise<void> | undefined
+  onWritten(): void
+  onFlushed(): void
+  /** Nothing is written any more until `restart`. What was queued is lost. */
+  onWriteFailure(error: Error): void
+  onSyncFailure(error: Error): void
+}
+
+interface Waiter {
+  readonly offset: bigint
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
+export class LogWriter {
+  /** All below is in the files. */
+  writtenOffset: bigint
+  /** All below is on the disk. Never beyond `writtenOffset`. */
+  flushedOffset: bigint
+  /** Bytes that wait to be written, or are being written. */
+  pendingBytes = 0
+  private readonly storage: SegmentStorage
+  private readonly directory: string
+  private readonly hooks: WriterHooks
+  private readonly flushTimer: FlushTimer
+  private queue: TailBatch[] = []
+  /** The segment last written to. */
+  private current: Segment | undefined
+  private writing: Promise<void> | undefined
+  private flushing: Promise<void> | undefined
+  /** In order of their offsets: segments written to since their last sync. */
+  private unsynced: Segment[] = []
+  /** A file has been created since the directory was synced. */
+  private unsyncedNames = false
+  private unsyncedRecords = 0
+  private wantedOffset = 0n
+  private waiters: Waiter[] = []
+  private failure: Error | undefined
+
+  constructor(
+    storage: SegmentStorage,
+    directory: string,
+    hooks: WriterHooks,
+    flushTimer: FlushTimer,
+    state: { endOffset: bigint; active: Segment | undefined },
+  ) {
+    this.storage = storage
+    this.directory = directory
+    this.hooks = hooks
+    this.flushTimer = flushTimer
+    this.writtenOffset = state.endOffset
+    this.flushedOffset = state.endOffset
+    this.current = state.active
+  }
+
+  enqueue(batch: TailBatch): void {
+    this.queue.push(batch)
+    this.pendingBytes += batch.bytes.length
+    if (this.writing === undefined) {
+      // Not at once: what the same turn of the event loop appends goes into the same write.
+      this.writing = Promise.resolve().then(() => this.writeQueued())
+    }
+  }
+
+  /** Goes on to `segment`, the newest, although nothing is to be written to it yet. */
+  async moveTo(segment: Segment): Promise<void> {
+    while (this.writing !== undefined) await this.writing
+    if (this.current === segment || this.failure !== undefined) return
+    this.writing = this.writeQueued(segment)
+    await this.writing
+  }
+
+  /** Resolves when all below `offset` is durable, which must have been appended. */
+  flush(offset: bigint): Promise<void> {
+    if (this.failure !== undefined) return Promise.reject(this.failure)
+    if (offset <= this.flushedOffset) return Promise.resolve()
+    const done = new Promise<void>((resolve, reject) => {
+      this.waiters.push({ offset, resolve, reject })
+    })
+    this.flushTo(offset)
+    return done
+  }
+
+  /** Starts a sync of what is written below `offset`, and of the rest when it is written. */
+  flushTo(offset: bigint): void {
+    if (offset > this.wantedOffset) this.wantedOffset = offset
+    if (this.flushing === undefined && this.failure === undefined && this.syncIsDue()) this.flushing = this.syncWritten()
+  }
+
+  /** Resolves when no write or sync is under way. Nothing may be appended meanwhile. */
+  async idle(): Promise<void> {
+    while (this.writing !== undefined || this.flushing !== undefined) {
+      await this.writing
+      await this.flushing
+    }
+  }
+
+  /** After the log has been cut to `endOffset`, which is durable. */
+  restart(endOffset: bigint, active: Segment | undefined): void {
+    this.failure = undefined
+    this.queue = []
+    this.pendingBytes = 0
+    this.writtenOffset = endOffset
+    if (this.flushedOffset > endOffset) this.flushedOffset = endOffset
+    if (this.wantedOffset > endOffset) this.wantedOffset = endOffset
+    this.unsynced = this.unsynced.filter((segment) => segment.baseOffset < endOffset)
+    this.current = active
+    for (const waiter of this.waiters.splice(0)) {
+      if (waiter.offset <= endOffset) this.waiters.push(waiter)
+      else waiter.reject(new Error('the log was cut'))
+    }
+  }
+
+  /** No write or sync is begun any more; whoever waits hears `error`. */
+  stop(error: Error): void {
+    this.failure = error
+    this.queue = []
+    this.pendingBytes = 0
+    for (const waiter of this.waiters.splice(0)) waiter.reject(error)
+  }
+
+  private async writeQueued(moveTo?: Segment): Promise<void> {
+    try {
+      if (moveTo !== undefined) await this.enter(moveTo)
+      while (this.queue.length > 0 && this.failure === undefined) await this.writeGroup()
+    } catch (error) {
+      this.stop(error as Error)
+      this.hooks.onWriteFailure(error as Error)
+    } finally {
+      this.writing = undefined
+    }
+  }
+
+  private async writeGroup(): Promise<void> {
+    for (let first = this.hooks.beforeWrite(); first !== undefined; first = this.hooks.beforeWrite()) await first
+    if (this.failure !== undefined) return
+    const group = this.takeGroup()
+    if (group.length === 0) return
+    const { segment, position } = group[0]
+    if (segment !== this.current) await this.enter(segment)
+    await segment.write(chunksOf(group), position)
+    if (this.failure !== undefined) return
+    const last = group[group.length - 1]
+    let bytes = 0
+    for (const batch of group) {
+      batch.written = true
+      bytes += batch.bytes.length
+      this.unsyncedRecords += batch.records
+    }
+    segment.writtenSize = position + bytes
+    this.pendingBytes -= bytes
+    this.writtenOffset = last.lastOffset + 1n
+    if (!this.unsynced.includes(segment)) this.unsynced.push(segment)
+    if (segment.index.shouldSave || segment.timeIndex.shouldSave) await segment.saveIndexes()
+    last.tail.trim()
+    this.hooks.onWritten()
+    this.syncAsConfigured()
+  }
+
+  /** What waits for the same segment, up to the limit of one write. */
+  private takeGroup(): TailBatch[] {
+    const queue = this.queue
+    if (queue.length === 0) return []
+    let count = 0
+    let bytes = 0
+    while (count < queue.length && queue[count].segment === queue[0].segment && bytes < GROUP_BYTES)
+      bytes += queue[count++].bytes.length
+    this.queue = count === queue.length ? [] : queue.slice(count)
+    return count === queue.length ? queue : queue.slice(0, count)
+  }
+
+  /** Writing goes on in a new segment. The one before is complete, and synced whatever the policy: so recovery need not read it. */
+  private async enter(segment: Segment): Promise<void> {
+    const sealed = this.current
+    if (sealed !== undefined) await sealed.saveIndexes()
+    await segment.writeSnapshot()
+    await segment.create()
+    this.unsyncedNames = true
+    this.current = segment
+    if (sealed !== undefined) this.flushTo(segment.baseOffset)
+  }
+
+  private syncAsConfigured(): void {
+    const { flushPolicy, flushMessages, flushMs } = this.hooks.config
+    if (flushPolicy === 'group' || this.unsyncedRecords >= flushMessages) {
+      this.flushTo(this.writtenOffset)
+      return
+    }
+    const withinMs = flushPolicy === 'interval' && flushMs >= UNLIMITED ? DEFAULT_FLUSH_INTERVAL_MS : flushMs
+    if (withinMs < UNLIMITED) this.flushTimer.flushWithin(this, withinMs)
+    // Somebody may wait for what has just been written.
+    if (this.flushing === undefined && this.syncIsDue()) this.flushing = this.syncWritten()
+  }
+
+  private syncIsDue(): boolean {
+    return this.wantedOffset > this.flushedOffset && this.writtenOffset > this.flushedOffset
+  }
+
+  private async syncWritten(): Promise<void> {
+    try {
+      while (this.syncIsDue() && this.failure === undefined) await this.syncOnce()
+    } catch (error) {
+      this.stop(error as Error)
+      this.hooks.onSyncFailure(error as Error)
+    } finally {
+      this.flushing = undefined
+    }
+  }
+
+  private async syncOnce(): Promise<void> {
+    const written = this.writtenOffset
+    const current = this.current
+    const wanted = this.wantedOffset
+    // Only sealed segments are wanted: the active one may wait for its own turn.
+    const sealedOnly = current !== undefined && wanted <= current.baseOffset
+    const segments = this.unsynced.filter((segment) => segment.baseOffset < wanted)
+    this.unsynced = this.unsynced.filter((segment) => segment.baseOffset >= wanted)
+    if (!sealedOnly) this.unsyncedRecords = 0
+    if (this.unsyncedNames) {
+      this.unsyncedNames = false
+      await this.storage.disk.syncDirectory(this.directory)
+    }
+    for (const segment of segments) {
+      await segment.sync()
+      if (segment !== current) await segment.syncIndexes()
+    }
+    if (this.failure !== undefined) return
+    this.flushedOffset = sealedOnly ? smaller(wanted, written) : written
+    this.hooks.onFlushed()
+    let done = 0
+    while (done < this.waiters.length && this.waiters[done].offset <= this.flushedOffset) this.waiters[done++].resolve()
+    if (done > 0) this.waiters.splice(0, done)
+  }
+}
+
+/** The bytes of a group, joined where they lie side by side in memory: small batches do, and each chunk costs. */
+function chunksOf(group: readonly TailBatch[]): Buffer[] {
+  const chunks: Buffer[] = []
+  let last: Buffer | undefined
+  for (const { bytes } of group) {
+    if (last !== undefined && last.buffer === bytes.buffer && last.byteOffset + last.length === bytes.byteOffset) {
+      last = Buffer.from(last.buffer, last.byteOffset, last.length + bytes.length)
+      chunks[chunks.length - 1] = last
+    } else {
+      last = bytes
+      chunks.push(bytes)
+    }
+  }
+  return chunks
+}
+
+/** Math.min is for numbers. */
+export function smaller(a: bigint, b: bigint): bigint {
+  if (a < b) return a
+  return b
+}

@@ -1,0 +1,703 @@
+// The log of one partition: appends that assign offsets, reads from memory and files, its start and its end. Writing is
+// log-writer.ts, reading files log-reader.ts, coming up log-loader.ts.
+
+import type { Clock } from '../host/clock.ts'
+import { type Disk, DiskError } from '../host/disk.ts'
+import type { Random } from '../host/random.ts'
+import { KafkaError } from '../protocol/error-codes.ts'
+import type { TopicId } from '../protocol/ids.ts'
+import {
+  baseOffset,
+  batchSize,
+  isControl,
+  lastOffset,
+  lastOffsetDelta,
+  leaderEpoch,
+  maxTimestamp,
+  recordCount,
+  stampLogAppendTime,
+  stampOffsetAndEpoch,
+} from '../protocol/records/batch-header.ts'
+import { admitProduced, checkBatches } from './append-checks.ts'
+import { scanBatches } from './batch-scan.ts'
+import type { DelayedRemoval } from './delayed-removal.ts'
+import { EPOCH_CHECKPOINT, logDirectoryName, parseSegmentFileName, segmentFileName } from './file-names.ts'
+import type { FilePool } from './file-pool.ts'
+import type { FlushTimer } from './flush-timer.ts'
+import type { LeaderEpochs } from './leader-epochs.ts'
+import type { LogConfig } from './log-config.ts'
+import type { LogDirectory } from './log-directory.ts'
+import type { Report } from './log-event.ts'
+import { activate, type LoadedLog, loadProducerState } from './log-loader.ts'
+import {
+  type FoundRecord,
+  LogReader,
+  NOTHING_READ,
+  type ReadableLog,
+  type ReadOptions,
+  type ReadResult,
+  segmentNumber,
+} from './log-reader.ts'
+import { LogWriter, smaller, type WriterHooks } from './log-writer.ts'
+import { encodeProducerSnapshot } from './producer-snapshot.ts'
+import type { ProducerState } from './producer-state.ts'
+import { deletableSegments } from './retention.ts'
+import { Segment, writeUnsynced } from './segment.ts'
+import { LogTail, type TailBatch, type TailCache } from './tail-cache.ts'
+
+export type { FoundRecord, ReadOptions, ReadResult } from './log-reader.ts'
+
+/** What a log shares with the other logs of its broker. */
+export interface LogEnvironment {
+  readonly disk: Disk
+  readonly pool: FilePool
+  readonly clock: Clock
+  readonly random: Random
+  readonly cache: TailCache
+  readonly flushTimer: FlushTimer
+  readonly removal: DelayedRemoval
+  readonly report: Report
+}
+
+export interface AppendOptions {
+  /**
+   * `client`: one batch, checked in every respect. `coordinator`: batches made by this broker. `replica`: batches copied from
+   * the leader, with the offsets and epochs that it gave them.
+   */
+  readonly origin: 'client' | 'coordinator' | 'replica'
+  /** Stamped into the batches; of no meaning for `replica`. */
+  readonly leaderEpoch: number
+}
+
+export interface AppendResult {
+  readonly firstOffset: bigint
+  readonly lastOffset: bigint
+  /** -1 unless the topic stamps its own time. */
+  readonly logAppendTimeMs: bigint
+  /** The batch was in the log already, at these offsets: nothing was appended. */
+  readonly duplicate: boolean
+}
+
+/** Told once per group of appends, never per append. */
+export interface LogObserver {
+  /** What lies below may be deleted by retention. */
+  readonly highWatermark: bigint
+  /** `writtenOffset` has moved. */
+  onWritten(log: PartitionLog): void
+  /** `flushedOffset` has moved. */
+  onFlushed(log: PartitionLog): void
+  /** The disk was full: what was appended at or behind `endOffset` is gone. Appends are refused until there is room. */
+  onDiscarded(log: PartitionLog, error: KafkaError): void
+  /** The log is no longer served. */
+  onFailure(log: PartitionLog, error: KafkaError): void
+}
+
+const NO_APPEND_TIME = -1n
+const DISK_FULL = new Set(['ENOSPC', 'EDQUOT'])
+
+export class PartitionLog implements WriterHooks, ReadableLog {
+  readonly topic: string
+  readonly topicId: TopicId
+  readonly partition: number
+  /** `<topic>-<partition>`. */
+  readonly name: string
+  /** Where the files lie. Changes when the log is deleted. */
+  path: string
+  config: LogConfig
+  observer: LogObserver | undefined
+  readonly logDirectory: LogDirectory
+  segments: readonly Segment[]
+  private readonly env: LogEnvironment
+  private readonly tail = new LogTail()
+  private readonly reader: LogReader
+  private readonly writer: LogWriter
+  private readonly epochs: LeaderEpochs
+  private producers: ProducerState
+  /** The end at which a producer snapshot was last written or found. */
+  private snapshotOffset: bigint | undefined
+  private startOffset: bigint
+  private nextOffset: bigint
+  private epochsUnsaved = false
+  /** Why nothing can be appended, while or since it cannot. */
+  private refusal: KafkaError | undefined
+  /** Why nothing can be read. */
+  private failure: KafkaError | undefined
+  /** The last of the changes that exclude each other: truncation, deletion of segments, compaction's swap. */
+  private lastChange: Promise<unknown> = Promise.resolve()
+
+  constructor(
+    env: LogEnvironment,
+    logDirectory: LogDirectory,
+    identity: { topic: string; topicId: TopicId; partition: number },
+    config: LogConfig,
+    loaded: LoadedLog,
+  ) {
+    this.env = env
+    this.logDirectory = logDirectory
+    this.topic = identity.topic
+    this.topicId = identity.topicId
+    this.partition = identity.partition
+    this.name = logDirectoryName(identity.topic, identity.partition)
+    this.path = `${logDirectory.path}/${this.name}`
+    this.config = config
+    this.segments = loaded.segments
+    this.epochs = loaded.epochs
+    this.producers = loaded.producers
+    this.snapshotOffset = loaded.snapshotOffset
+    this.startOffset = loaded.logStartOffset
+    this.nextOffset = loaded.endOffset
+    this.reader = new LogReader(this, env.pool)
+    this.writer = new LogWriter(env, this.path, this, env.flushTimer, {
+      endOffset: loaded.endOffset,
+      active: loaded.segments.at(-1),
+    })
+    if (loaded.damage !== undefined) this.fail(new KafkaError('KAFKA_STORAGE_ERROR', loaded.damage))
+  }
+
+  // ── where it stands ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Of the directory that the log lies in, one of log.dirs. */
+  get directory(): string {
+    return this.logDirectory.path
+  }
+
+  get logStartOffset(): bigint {
+    return this.startOffset
+  }
+
+  /** The next to be assigned. */
+  get endOffset(): bigint {
+    return this.nextOffset
+  }
+
+  /** All below is in the files: survives the end of this process. */
+  get writtenOffset(): bigint {
+    return this.writer.writtenOffset
+  }
+
+  /** All below is on the disk: survives a power cut. */
+  get flushedOffset(): bigint {
+    return this.writer.flushedOffset
+  }
+
+  /** Recovery scans from here on. */
+  get recoveryPoint(): bigint {
+    return this.writer.flushedOffset
+  }
+
+  /** Bytes appended that are not in the files yet. */
+  get pendingBytes(): number {
+    return this.writer.pendingBytes
+  }
+
+  get sizeBytes(): number {
+    let size = 0
+    for (const segment of this.segments) size += segment.size
+    return size
+  }
+
+  get indexIntervalBytes(): number {
+    return this.config.indexIntervalBytes
+  }
+
+  /** The start is not the start of the first segment, so nothing but a checkpoint tells. */
+  get startsInSegment(): boolean {
+    return this.startOffset > (this.segments[0]?.baseOffset ?? 0n)
+  }
+
+  /** -1: none yet. */
+  get latestLeaderEpoch(): number {
+    return this.epochs.latest
+  }
+
+  /** Why the log is not served; undefined if it is. */
+  get failed(): KafkaError | undefined {
+    return this.failure
+  }
+
+  // ── appending ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Gives batches their offsets and queues the write: at once, and all of them or none. The bytes become the log's, which
+   * stamps them in place.
+   * Throws KafkaError: what `admitProduced` says; INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER, KAFKA_STORAGE_ERROR.
+   */
+  append(batches: Buffer, options: AppendOptions): AppendResult {
+    if (this.refusal !== undefined) throw this.refusal
+    this.logDirectory.requireWritable()
+    const nowMs = this.env.clock.wallMs()
+    switch (options.origin) {
+      case 'client':
+        return this.appendProduced(batches, options.leaderEpoch, nowMs)
+      case 'coordinator':
+        return this.appendOwn(batches, options.leaderEpoch, nowMs)
+      case 'replica':
+        return this.appendCopied(batches, nowMs)
+    }
+  }
+
+  private appendProduced(bytes: Buffer, leaderEpoch: number, nowMs: number): AppendResult {
+    const batch = admitProduced(bytes, this.config, nowMs)
+    const stampsTime = this.config.messageTimestampType === 'LogAppendTime'
+    const known = this.producers.check(batch, 0)
+    if (known !== undefined) {
+      const { firstOffset, lastOffset, timestamp } = known
+      return { firstOffset, lastOffset, logAppendTimeMs: stampsTime ? timestamp : NO_APPEND_TIME, duplicate: true }
+    }
+    const firstOffset = this.nextOffset
+    this.appendBatch(batch, firstOffset, leaderEpoch, nowMs)
+    return {
+      firstOffset,
+      lastOffset: this.nextOffset - 1n,
+      logAppendTimeMs: stampsTime ? BigInt(nowMs) : NO_APPEND_TIME,
+      duplicate: false,
+    }
+  }
+
+  private appendOwn(batches: Buffer, leaderEpoch: number, nowMs: number): AppendResult {
+    checkBatches(batches, this.config)
+    const firstOffset = this.nextOffset
+    const stampsTime = this.config.messageTimestampType === 'LogAppendTime'
+    for (let at = 0; at < batches.length; ) {
+      const batch = batches.subarray(at, at + batchSize(batches, at))
+      at += batch.length
+      if (stampsTime && !isControl(batch)) stampLogAppendTime(batch, 0, BigInt(nowMs))
+      this.appendBatch(batch, this.nextOffset, leaderEpoch, nowMs)
+    }
+    const logAppendTimeMs = stampsTime ? BigInt(nowMs) : NO_APPEND_TIME
+    return { firstOffset, lastOffset: this.nextOffset - 1n, logAppendTimeMs, duplicate: false }
+  }
+
+  private appendCopied(batches: Buffer, nowMs: number): AppendResult {
+    checkBatches(batches, this.config)
+    let expected = this.nextOffset
+    for (let at = 0; at < batches.length; at += batchSize(batches, at)) {
+      if (baseOffset(batches, at) < expected) {
+        const message = `${this.name}: the leader sent offset ${baseOffset(batches, at)} where ${expected} or more must come`
+        throw new KafkaError('OFFSET_OUT_OF_RANGE', message)
+      }
+      expected = lastOffset(batches, at) + 1n
+    }
+    const firstOffset = batches.length === 0 ? this.nextOffset : baseOffset(batches)
+    for (let at = 0; at < batches.length; ) {
+      const batch = batches.subarray(at, at + batchSize(batches, at))
+      at += batch.length
+      this.appendBatch(batch, baseOffset(batch), leaderEpoch(batch), nowMs)
+    }
+    return { firstOffset, lastOffset: this.nextOffset - 1n, logAppendTimeMs: NO_APPEND_TIME, duplicate: false }
+  }
+
+  private appendBatch(arrived: Buffer, offset: bigint, epoch: number, nowMs: number): void {
+    const bytes = this.env.cache.hold(arrived)
+    stampOffsetAndEpoch(bytes, 0, offset, epoch)
+    const last = offset + BigInt(lastOffsetDelta(bytes))
+    const segment = this.segmentFor(bytes, offset, last, nowMs)
+    if (this.epochs.assign(epoch, offset)) this.epochsUnsaved = true
+    this.producers.update(bytes, 0, nowMs)
+    const position = segment.size
+    segment.account(bytes, 0, bytes.length, this.config.indexIntervalBytes)
+    this.nextOffset = last + 1n
+    const batch: TailBatch = {
+      bytes,
+      baseOffset: offset,
+      lastOffset: last,
+      records: recordCount(bytes),
+      segment,
+      position,
+      tail: this.tail,
+      written: false,
+      counted: false,
+    }
+    this.env.cache.add(batch)
+    this.writer.enqueue(batch)
+  }
+
+  private segmentFor(batch: Buffer, offset: bigint, last: bigint, nowMs: number): Segment {
+    const active = this.segments.at(-1)
+    if (
+      active === undefined ||
+      !active.takes(last, batch.length, this.config.segmentBytes, this.config.segmentIndexBytes) ||
+      this.isOld(active, Number(maxTimestamp(batch)), nowMs)
+    ) {
+      return this.startSegment(offset, nowMs)
+    }
+    return active
+  }
+
+  /** By the time of its records, where they have one. */
+  private isOld(segment: Segment, timestampMs: number, nowMs: number): boolean {
+    if (segment.size === 0) return false
+    const first = segment.firstTimestamp ?? -1n
+    const ageMs = first >= 0n && timestampMs >= 0 ? timestampMs - Number(first) : nowMs - segment.openedMs
+    return ageMs > this.config.segmentMs - segment.jitterMs
+  }
+
+  private startSegment(offset: bigint, nowMs: number): Segment {
+    const { segmentJitterMs, segmentMs } = this.config
+    const jitterMs = segmentJitterMs > 0 ? this.env.random.u32() % Math.min(segmentJitterMs, segmentMs) : 0
+    const segment = new Segment(this.env, this.path, offset, { wallMs: nowMs, jitterMs })
+    const sealed = this.segments.at(-1)
+    if (sealed !== undefined) {
+      sealed.seal()
+      segment.producerSnapshot = encodeProducerSnapshot(this.producers)
+      this.snapshotOffset = offset
+    }
+    this.segments = [...this.segments, segment]
+    return segment
+  }
+
+  /** Ends the active segment, unless it is empty: what is in it becomes eligible for deletion and compaction. */
+  async roll(): Promise<void> {
+    const active = this.segments.at(-1)
+    if (active === undefined || active.size === 0 || this.refusal !== undefined) return
+    const segment = this.startSegment(this.nextOffset, this.env.clock.wallMs())
+    await this.writer.moveTo(segment)
+    // The next offset is known from the file's name alone.
+    await this.env.disk.syncDirectory(this.path)
+  }
+
+  /** Resolves when all that has been appended is on the disk. */
+  flush(): Promise<void> {
+    return this.writer.flush(this.nextOffset)
+  }
+
+  // ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Batches from the one that holds `from` on, or the first one behind it. At once where memory has them.
+   * Throws, or rejects with, KafkaError: OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR.
+   */
+  read(from: bigint, options: ReadOptions): ReadResult | Promise<ReadResult> {
+    this.requireReadable()
+    if (from < this.startOffset || from > this.nextOffset) {
+      throw new KafkaError(
+        'OFFSET_OUT_OF_RANGE',
+        `${this.name} goes from ${this.startOffset} to ${this.nextOffset}, not to ${from}`,
+      )
+    }
+    if (from >= options.limitOffset) return NOTHING_READ
+    const first = this.tail.first
+    if (first === undefined || from < first.baseOffset) return this.reader.read(from, options)
+    return this.readTail(from, options)
+  }
+
+  private readTail(from: bigint, { maxBytes, limitOffset, atLeastOneBatch }: ReadOptions): ReadResult {
+    const chunks: Buffer[] = []
+    let size = 0
+    for (const { bytes, lastOffset } of this.tail.from(from)) {
+      if (lastOffset >= limitOffset) break
+      if (size + bytes.length > maxBytes && !(size === 0 && atLeastOneBatch)) break
+      chunks.push(bytes)
+      size += bytes.length
+    }
+    return { chunks, size }
+  }
+
+  /** The first record whose timestamp is at least `timestamp`, if it lies below `limitOffset`. */
+  async offsetForTimestamp(timestamp: bigint, limitOffset: bigint): Promise<FoundRecord | undefined> {
+    this.requireReadable()
+    return this.reader.offsetForTimestamp(timestamp, limitOffset)
+  }
+
+  /** The record below `limitOffset` with the largest timestamp, the first of several. */
+  async offsetOfMaxTimestamp(limitOffset: bigint): Promise<FoundRecord | undefined> {
+    this.requireReadable()
+    return this.reader.offsetOfMaxTimestamp(limitOffset)
+  }
+
+  private requireReadable(): void {
+    if (this.failure !== undefined) throw this.failure
+  }
+
+  // ── leader epochs ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * The largest epoch at or below `epoch`, and the offset at which it ended; undefined if none is known, or `epoch` is above
+   * them all.
+   */
+  endOffsetForEpoch(epoch: number): { leaderEpoch: number; endOffset: bigint } | undefined {
+    const found = this.epochs.endOffsetFor(epoch, this.nextOffset)
+    return found && { leaderEpoch: found.epoch, endOffset: found.endOffset }
+  }
+
+  /** The leader epoch in which `offset` was, or would be, written; -1 if it is not known. */
+  epochOfOffset(offset: bigint): number {
+    return this.epochs.epochOf(offset)
+  }
+
+  /** Notes, durably, that `epoch` begins at the end of the log. */
+  async assignLeaderEpoch(epoch: number): Promise<void> {
+    if (this.epochs.assign(epoch, this.nextOffset)) this.epochsUnsaved = true
+    await this.beforeWrite()
+  }
+
+  // ── start and end ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** What lies below `offset` is gone, durably when this resolves. Whole segments below it are deleted by retention. */
+  async advanceLogStartOffset(offset: bigint): Promise<void> {
+    this.requireReadable()
+    if (offset <= this.startOffset) return
+    if (offset > this.nextOffset)
+      throw new KafkaError('OFFSET_OUT_OF_RANGE', `${this.name} ends at ${this.nextOffset}, below ${offset}`)
+    this.startOffset = offset
+    if (this.epochs.truncateFromStart(offset)) this.epochsUnsaved = true
+    await this.onDisk(() => this.logDirectory.saveLogStartOffsets())
+  }
+
+  /**
+   * Deletes the oldest segments as far as age, size and the start of the log say, but nothing at or above `limitOffset`.
+   * Deleted segments are out of sight at once, and off the disk after file.delete.delay.ms.
+   */
+  applyRetention(nowMs: number, limitOffset: bigint): Promise<void> {
+    return this.exclusively(async () => {
+      if (this.failure !== undefined || this.segments.length === 0) return
+      const { count, reason } = await deletableSegments(this, nowMs, limitOffset)
+      if (count === 0) return
+      // The active segment goes too: a new one must carry the offset on.
+      if (count === this.segments.length) await this.roll()
+      if (this.segments.length <= count) return
+      await this.deleteSegments(count, reason)
+    })
+  }
+
+  private async deleteSegments(count: number, reason: 'time' | 'size' | 'start'): Promise<void> {
+    const deleted = this.segments.slice(0, count)
+    const next = this.segments[count].baseOffset
+    // No sync of theirs may be under way when they are renamed.
+    await this.writer.flush(smaller(next, this.writtenOffset))
+    if (next > this.startOffset) this.startOffset = next
+    if (this.epochs.truncateFromStart(this.startOffset)) this.epochsUnsaved = true
+    // First the word, then the deed: files may vanish in any order.
+    await this.logDirectory.saveLogStartOffsets()
+    this.segments = this.segments.slice(count)
+    let bytes = 0
+    for (const segment of deleted) {
+      bytes += segment.size
+      await segment.markDeleted()
+      this.env.removal.add(segment.path('.log'), this.config.fileDeleteDelayMs, () => segment.removeFiles())
+    }
+    const { topic, partition, startOffset: logStartOffset } = this
+    this.env.report({ event: 'segments-deleted', topic, partition, count, bytes, logStartOffset, reason })
+  }
+
+  /** Cuts off everything at or behind `offset`: a follower's way back to where its log and the leader's agree. */
+  truncateTo(offset: bigint): Promise<void> {
+    return this.exclusively(async () => {
+      this.requireReadable()
+      if (offset < this.nextOffset) await this.refusingAppends('is being truncated', () => this.cutTo(offset))
+    })
+  }
+
+  /** Empties the log, which goes on at `offset`: a follower whose leader has deleted all that it knew. */
+  resetTo(offset: bigint): Promise<void> {
+    return this.exclusively(async () => {
+      this.requireReadable()
+      await this.refusingAppends('is being reset', () => this.empty(offset))
+    })
+  }
+
+  private async empty(offset: bigint): Promise<void> {
+    await this.writer.idle()
+    this.writer.restart(0n, undefined)
+    // As for a cut: first the word that nothing is synced, then the deed.
+    await this.logDirectory.saveRecoveryPoints()
+    const dropped = this.segments
+    this.segments = []
+    this.forgetBatches()
+    for (const segment of dropped) await segment.removeFiles()
+    await this.removeSnapshots(-1n)
+    this.producers.clear()
+    this.snapshotOffset = undefined
+    if (this.epochs.truncateFromEnd(0n)) this.epochsUnsaved = true
+    this.nextOffset = offset
+    this.startOffset = offset
+    this.writer.restart(offset, undefined)
+    await this.logDirectory.saveLogStartOffsets()
+  }
+
+  private async refusingAppends(why: string, work: () => Promise<void>): Promise<void> {
+    const before = this.refusal
+    const refusal = new KafkaError('KAFKA_STORAGE_ERROR', `${this.name} ${why}`)
+    this.refusal = refusal
+    try {
+      await work()
+    } finally {
+      if (this.refusal === refusal) this.refusal = before
+    }
+  }
+
+  /** With appends refused. Leaves files, indexes and producer state as if nothing had been appended at or behind `offset`. */
+  private async cutTo(offset: bigint): Promise<void> {
+    await this.writer.idle()
+    const active = this.segments[segmentNumber(this.segments, offset === 0n ? 0n : offset - 1n)]
+    if (active === undefined) {
+      this.writer.restart(this.nextOffset, undefined)
+      return
+    }
+    const cut = await this.positionOf(active, offset)
+    this.nextOffset = cut.offset
+    this.writer.restart(cut.offset, active)
+    // Durable before the cut: synced data that is gone must not look like damage.
+    if ((this.logDirectory.recoveryPoints.get(this.name) ?? 0n) > cut.offset) await this.logDirectory.saveRecoveryPoints()
+    this.forgetBatches()
+    const dropped = this.segments.slice(this.segments.indexOf(active) + 1)
+    this.segments = this.segments.slice(0, this.segments.indexOf(active) + 1)
+    for (const segment of dropped) await segment.removeFiles()
+    await active.truncate(cut.position, cut.offset)
+    await activate(this.env.pool, active)
+    if (this.epochs.truncateFromEnd(cut.offset)) this.epochsUnsaved = true
+    if (this.startOffset > cut.offset) this.startOffset = cut.offset
+    await this.removeSnapshots(cut.offset)
+    const storage = { disk: this.env.disk, pool: this.env.pool, directory: this.path }
+    const { producers, snapshotOffset } = await loadProducerState(storage, this.segments, cut.offset, this.env.clock.wallMs())
+    this.producers = producers
+    this.snapshotOffset = snapshotOffset
+  }
+
+  /** Where the batch begins that holds `offset`, or the next one; the cut comes in front of it. */
+  private async positionOf(segment: Segment, offset: bigint): Promise<{ position: number; offset: bigint }> {
+    if (segment.writtenSize === 0) return { position: 0, offset: offset > segment.baseOffset ? segment.baseOffset : offset }
+    let cut = { position: segment.writtenSize, offset }
+    const from = await segment.positionBelow(offset)
+    await this.env.pool.use(segment.path('.log'), 'read', (file) =>
+      scanBatches(file, {
+        from,
+        to: segment.writtenSize,
+        checkCrc: false,
+        minOffset: segment.baseOffset,
+        visit(header, at, position) {
+          if (lastOffset(header, at) < offset) return true
+          const base = baseOffset(header, at)
+          cut = { position, offset: base < offset ? base : offset }
+          return false
+        },
+      }),
+    )
+    return cut
+  }
+
+  private forgetBatches(): void {
+    this.env.cache.clear(this.tail)
+    this.reader.forgetCursors()
+  }
+
+  private async removeSnapshots(behind: bigint): Promise<void> {
+    for (const { name } of await this.env.disk.list(this.path)) {
+      const parsed = parseSegmentFileName(name)
+      if (parsed?.suffix === '.snapshot' && parsed.baseOffset > behind) await this.env.disk.remove(`${this.path}/${name}`)
+    }
+  }
+
+  /** Forgets producers that have been silent for longer. */
+  expireProducers(nowMs: number, expirationMs: number): void {
+    this.producers.expire(nowMs, expirationMs)
+  }
+
+  // ── ends ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Flushes, and leaves the files so that the next start need not read them. Appends are refused from now on. */
+  async close(): Promise<void> {
+    this.refusal ??= new KafkaError('KAFKA_STORAGE_ERROR', `${this.name} is closed`)
+    await this.exclusively(async () => {
+      if (this.failure !== undefined) return
+      await this.flush()
+      await this.writer.idle()
+      await this.beforeWrite()
+      const active = this.segments.at(-1)
+      if (active !== undefined && this.snapshotOffset !== this.nextOffset) {
+        active.seal()
+        await active.syncIndexes()
+        const path = `${this.path}/${segmentFileName(this.nextOffset, '.snapshot')}`
+        await writeUnsynced(this.env.disk, path, encodeProducerSnapshot(this.producers))
+        this.snapshotOffset = this.nextOffset
+      }
+    })
+  }
+
+  /** The log is no more: whoever waits for it or asks for it hears `error`. Resolves when none of its files are in use. */
+  async abandon(error: KafkaError): Promise<void> {
+    this.fail(error)
+    await this.lastChange.catch(() => {})
+    await this.writer.idle()
+    for (const segment of this.segments) segment.forgetFiles()
+  }
+
+  /** Called by the log's directory when the disk fails. */
+  fail(error: KafkaError): void {
+    if (this.failure !== undefined) return
+    this.failure = error
+    this.refusal = error
+    this.writer.stop(error)
+    this.forgetBatches()
+    this.observer?.onFailure(this, error)
+  }
+
+  // ── what the writer and the reader ask and tell ───────────────────────────────────────────────────────────────────
+
+  beforeWrite(): Promise<void> | undefined {
+    return this.epochsUnsaved ? this.saveEpochs() : undefined
+  }
+
+  private async saveEpochs(): Promise<void> {
+    this.epochsUnsaved = false
+    try {
+      await this.env.disk.replaceFile(`${this.path}/${EPOCH_CHECKPOINT}`, this.epochs.encode())
+    } catch (error) {
+      this.epochsUnsaved = true
+      throw error
+    }
+  }
+
+  onWritten(): void {
+    this.observer?.onWritten(this)
+  }
+
+  onFlushed(): void {
+    this.observer?.onFlushed(this)
+  }
+
+  onWriteFailure(error: Error): void {
+    if (this.failure !== undefined) return
+    if (!(error instanceof DiskError && DISK_FULL.has(error.code))) return this.logDirectory.fail(error)
+    this.logDirectory.becomeFull(error)
+    // What was queued never got its place. What is in the file stays, and so do those who read it.
+    this.nextOffset = this.writer.writtenOffset
+    this.forgetBatches()
+    const refusal = new KafkaError('KAFKA_STORAGE_ERROR', `the disk of ${this.directory} is full`, { cause: error })
+    const before = this.refusal
+    this.refusal = refusal
+    this.observer?.onDiscarded(this, refusal)
+    this.exclusively(() => this.cutTo(this.nextOffset)).then(
+      () => {
+        if (this.refusal === refusal) this.refusal = before
+      },
+      (error) => this.logDirectory.fail(error),
+    )
+  }
+
+  onSyncFailure(error: Error): void {
+    if (this.failure === undefined) this.logDirectory.fail(error)
+  }
+
+  onCorrupt(segment: Segment, position: number, reason: string): void {
+    const { topic, partition } = this
+    this.env.report({ event: 'corrupt-batch', topic, partition, file: segment.path('.log'), position, reason })
+  }
+
+  /** One at a time, in the order of the calls. */
+  exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.lastChange.then(work, work)
+    this.lastChange = result.catch(() => {})
+    return result
+  }
+
+  /** A failure of the disk in what a client waits for. */
+  private async onDisk(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      throw new KafkaError('KAFKA_STORAGE_ERROR', error.message, { cause: error })
+    }
+  }
+}

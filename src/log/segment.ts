@@ -1,0 +1,262 @@
+// One stretch of a log: a file of batches, its two indexes, and what is known of them. Knows its files, not its log.
+
+import type { Disk } from '../host/disk.ts'
+import { lastOffset, maxTimestamp } from '../protocol/records/batch-header.ts'
+import { NO_TIMESTAMP } from '../protocol/records/record.ts'
+import { DELETED_SUFFIX, type SegmentSuffix, segmentFileName } from './file-names.ts'
+import type { FilePool } from './file-pool.ts'
+import { offsetIndexLayout, SparseIndex, timeIndexLayout } from './sparse-index.ts'
+
+/** What the files of a segment live on. */
+export interface SegmentStorage {
+  readonly disk: Disk
+  readonly pool: FilePool
+}
+
+export interface SegmentSizes {
+  readonly bytes: number
+  readonly indexEntries: number
+  readonly timeIndexEntries: number
+}
+
+/** Offsets and positions in an index are 32 bits, signed. */
+const INT32_MAX = 0x7fffffff
+const FILES: readonly SegmentSuffix[] = ['.log', '.index', '.timeindex', '.txnindex', '.snapshot']
+
+/** The newest timestamp of a segment, and the last offset of the first batch that has it. */
+export interface Newest {
+  readonly timestamp: bigint
+  readonly offset: bigint
+}
+
+const NOTHING_NEW: Newest = { timestamp: NO_TIMESTAMP, offset: -1n }
+
+export class Segment {
+  readonly directory: string
+  readonly baseOffset: bigint
+  readonly index: SparseIndex<number>
+  readonly timeIndex: SparseIndex<bigint>
+  /** Wall time from which the age of a segment counts whose records have no timestamps. */
+  readonly openedMs: number
+  /** Taken off `segment.ms`, so that logs do not all roll at once. */
+  readonly jitterMs: number
+  /** Bytes appended. The file has `writtenSize` of them. */
+  size: number
+  writtenSize: number
+  /** Of the first batch: what `segment.ms` counts from. */
+  firstTimestamp: bigint | undefined
+  /** Deleted for the log's purposes; its files have their last name. */
+  deleted = false
+  /** What the producers were when the segment began, until it is written: what a recovery from here on needs to know. */
+  producerSnapshot: Buffer | undefined
+  private readonly storage: SegmentStorage
+  /** Undefined: as the last entry of the time index says, which is complete for a sealed segment. */
+  private knownNewest: Newest | undefined
+  /** Undefined until the first append after loading. */
+  private lastTimeEntry: bigint | undefined
+  private bytesSinceEntry = 0
+  private suffix = ''
+
+  constructor(
+    storage: SegmentStorage,
+    directory: string,
+    baseOffset: bigint,
+    opened: { sizes?: SegmentSizes; wallMs: number; jitterMs?: number },
+  ) {
+    const sizes = opened.sizes
+    this.storage = storage
+    this.directory = directory
+    this.baseOffset = baseOffset
+    this.index = new SparseIndex(storage.pool, this.path('.index'), offsetIndexLayout, sizes?.indexEntries ?? 0)
+    this.timeIndex = new SparseIndex(storage.pool, this.path('.timeindex'), timeIndexLayout, sizes?.timeIndexEntries ?? 0)
+    this.openedMs = opened.wallMs
+    this.jitterMs = opened.jitterMs ?? 0
+    this.size = sizes?.bytes ?? 0
+    this.writtenSize = this.size
+    if (sizes === undefined) {
+      this.knownNewest = NOTHING_NEW
+      this.lastTimeEntry = NO_TIMESTAMP
+    }
+  }
+
+  path(suffix: SegmentSuffix): string {
+    return `${this.directory}/${segmentFileName(this.baseOffset, suffix)}${this.suffix}`
+  }
+
+  /** Whether a batch fits that ends at `last`. */
+  takes(last: bigint, bytes: number, segmentBytes: number, segmentIndexBytes: number): boolean {
+    if (last - this.baseOffset > INT32_MAX) return false
+    if (this.size === 0) return true
+    if (this.size + bytes > segmentBytes) return false
+    return this.index.sizeBytes + 8 <= segmentIndexBytes && this.timeIndex.sizeBytes + 12 <= segmentIndexBytes
+  }
+
+  /** A batch is about to be written at the end. Its header stands in `header` at `at`. */
+  account(header: Buffer, at: number, bytes: number, indexIntervalBytes: number): void {
+    const last = lastOffset(header, at)
+    const timestamp = maxTimestamp(header, at)
+    const newest = this.knownNewest ?? NOTHING_NEW
+    if (timestamp > newest.timestamp) this.knownNewest = { timestamp, offset: last }
+    if (this.size === 0) this.firstTimestamp = timestamp
+    if (this.bytesSinceEntry > indexIntervalBytes) {
+      this.index.add(this.relative(last), this.size)
+      this.addTimeEntry()
+      this.bytesSinceEntry = 0
+    }
+    this.bytesSinceEntry += bytes
+    this.size += bytes
+  }
+
+  /** After loading a segment that is to be appended to: what its files do not tell by themselves. */
+  async becomeActive(found: { newest: Newest; firstTimestamp: bigint | undefined; bytesSinceEntry: number }): Promise<void> {
+    const indexed = await this.timeIndex.last()
+    this.lastTimeEntry = indexed?.key ?? NO_TIMESTAMP
+    const indexedNewest = indexed && { timestamp: indexed.key, offset: this.baseOffset + BigInt(indexed.value) }
+    this.knownNewest =
+      indexedNewest !== undefined && indexedNewest.timestamp >= found.newest.timestamp ? indexedNewest : found.newest
+    this.firstTimestamp = found.firstTimestamp
+    this.bytesSinceEntry = found.bytesSinceEntry
+  }
+
+  async newest(): Promise<Newest> {
+    if (this.knownNewest === undefined) {
+      const entry = await this.timeIndex.last()
+      this.knownNewest =
+        entry === undefined ? NOTHING_NEW : { timestamp: entry.key, offset: this.baseOffset + BigInt(entry.value) }
+    }
+    return this.knownNewest
+  }
+
+  /** The position of some batch at or in front of the one that holds `offset`, at most an index interval away. */
+  async positionBelow(offset: bigint): Promise<number> {
+    const relative = offset - this.baseOffset
+    if (relative <= 0n) return 0
+    const entry = await this.index.floor(relative > INT32_MAX ? INT32_MAX : Number(relative))
+    return entry?.value ?? 0
+  }
+
+  /** The position of a batch behind which the first one lies that reaches `timestamp`. */
+  async positionBelowTimestamp(timestamp: bigint): Promise<number> {
+    const entry = await this.timeIndex.floor(timestamp)
+    return entry === undefined ? 0 : this.positionBelow(this.baseOffset + BigInt(entry.value))
+  }
+
+  /** Not synced: it carries a checksum, and what is lost is found by reading more of the log. */
+  async writeSnapshot(): Promise<void> {
+    const snapshot = this.producerSnapshot
+    if (snapshot === undefined) return
+    this.producerSnapshot = undefined
+    await writeUnsynced(this.storage.disk, this.path('.snapshot'), snapshot)
+  }
+
+  /** Nothing more will be appended: the indexes are completed. */
+  seal(): void {
+    this.addTimeEntry()
+  }
+
+  /** Brings the empty files into being. */
+  async create(): Promise<void> {
+    await this.write([], 0)
+    await this.saveIndexes()
+  }
+
+  async saveIndexes(): Promise<void> {
+    await this.index.save()
+    await this.timeIndex.save()
+  }
+
+  async syncIndexes(): Promise<void> {
+    await this.index.sync()
+    await this.timeIndex.sync()
+  }
+
+  sync(): Promise<void> {
+    return this.storage.pool.use(this.path('.log'), 'write', (file) => file.sync())
+  }
+
+  write(chunks: readonly Buffer[], position: number): Promise<void> {
+    return this.storage.pool.use(this.path('.log'), 'write', (file) => file.write(chunks, position))
+  }
+
+  /** Fewer bytes than asked for only where the file ends. */
+  async read(position: number, length: number): Promise<Buffer> {
+    const target = Buffer.allocUnsafeSlow(length)
+    const count = await this.storage.pool.use(this.path('.log'), 'read', (file) => file.read(target, position))
+    return count === length ? target : target.subarray(0, count)
+  }
+
+  /** Cuts the file and forgets the index entries that point behind it; what is known of the rest must be found anew. */
+  async truncate(position: number, endOffset: bigint): Promise<void> {
+    await this.storage.pool.use(this.path('.log'), 'write', async (file) => {
+      await file.truncate(position)
+      await file.sync()
+    })
+    const relative = endOffset - this.baseOffset
+    // Entries are keyed by last offsets, which all lie below the end.
+    await this.index.keep(await this.index.countUpTo(Number(relative) - 1))
+    await this.keepTimeEntriesBelow(endOffset)
+    this.size = position
+    this.writtenSize = position
+  }
+
+  /** Entries ascend in both columns, so the last ones are looked at one by one: a truncation seldom cuts far. */
+  private async keepTimeEntriesBelow(endOffset: bigint): Promise<void> {
+    const relative = Number(endOffset - this.baseOffset)
+    for (
+      let last = await this.timeIndex.last();
+      last !== undefined && last.value >= relative;
+      last = await this.timeIndex.last()
+    ) {
+      await this.timeIndex.keep(this.timeIndex.count - 1)
+    }
+  }
+
+  /** Renames the files, so that a crash cannot bring the segment back, nor a reader lose what it is reading. */
+  async markDeleted(): Promise<void> {
+    this.deleted = true
+    const { disk, pool } = this.storage
+    // The log last: without it the other files are strays.
+    for (const suffix of [...FILES].reverse()) {
+      const path = this.path(suffix)
+      pool.forget(path)
+      if (await disk.exists(path)) await disk.rename(path, path + DELETED_SUFFIX)
+    }
+    this.suffix = DELETED_SUFFIX
+    this.index.path = this.path('.index')
+    this.timeIndex.path = this.path('.timeindex')
+  }
+
+  async removeFiles(): Promise<void> {
+    for (const suffix of FILES) {
+      const path = this.path(suffix)
+      this.storage.pool.forget(path)
+      await this.storage.disk.remove(path)
+    }
+  }
+
+  forgetFiles(): void {
+    for (const suffix of FILES) this.storage.pool.forget(this.path(suffix))
+  }
+
+  private relative(offset: bigint): number {
+    return Number(offset - this.baseOffset)
+  }
+
+  private addTimeEntry(): void {
+    const newest = this.knownNewest
+    if (newest === undefined || this.lastTimeEntry === undefined || newest.timestamp <= this.lastTimeEntry) return
+    this.timeIndex.add(newest.timestamp, this.relative(newest.offset))
+    this.lastTimeEntry = newest.timestamp
+  }
+}
+
+/** Writes a whole file. Whether all of it survives a power cut must not matter. */
+export async function writeUnsynced(disk: Disk, path: string, contents: Buffer): Promise<void> {
+  const file = await disk.open(path, 'write')
+  try {
+    await file.truncate(0)
+    await file.write([contents], 0)
+  } finally {
+    await file.close()
+  }
+}
