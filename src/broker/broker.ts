@@ -3,8 +3,9 @@
 import { ClusterMetadata } from '../cluster/cluster-metadata.ts'
 import { GROUP_OFFSETS_TOPIC } from '../cluster/internal-topics.ts'
 import type { MetadataDelta, MetadataImage } from '../cluster/metadata-image.ts'
+import type { BrokerEndpoint } from '../cluster/metadata-records.ts'
 import { ReplicaManager } from '../cluster/replication/replica-manager.ts'
-import { type BrokerConfig, TopicConfig } from '../config/effective.ts'
+import type { BrokerConfig } from '../config/effective.ts'
 import { type ListenerConfig, parseListeners } from '../config/listeners.ts'
 import { GroupCoordinator } from '../coordinators/group/group-coordinator.ts'
 import type { Clock } from '../host/clock.ts'
@@ -12,13 +13,14 @@ import type { Disk } from '../host/disk.ts'
 import type { Logger } from '../host/logger.ts'
 import type { Endpoint, Network } from '../host/network.ts'
 import { hyphenatedUuid, type Random } from '../host/random.ts'
+import { CLEAN_SHUTDOWN_MARKER } from '../log/file-names.ts'
 import { LogManager } from '../log/log-manager.ts'
 import { AppliedImage } from './applied-image.ts'
 import { PartitionCoordinatorLog } from './coordinator-log.ts'
 import { FetchSessions } from './fetch-sessions.ts'
 import { groupConfigOf } from './group-config.ts'
 import { announcedApis } from './handlers/all-handlers.ts'
-import { logEventLines } from './log-event-lines.ts'
+import { logEventLines, METADATA_DIRECTORY } from './log-event-lines.ts'
 import type { Connection } from './network/connection.ts'
 import { SocketServer } from './network/socket-server.ts'
 import { RequestDispatcher } from './request-dispatcher.ts'
@@ -27,8 +29,6 @@ import { diskStartError, listenError } from './start-error.ts'
 import { TopicCreation } from './topic-creation.ts'
 import { logConfigOf } from './topic-log-config.ts'
 
-/** Below the first data directory. */
-const METADATA_DIRECTORY = '__cluster_metadata'
 /** How long a shutdown waits for requests that are being answered. */
 const SHUTDOWN_GRACE_MS = 5_000
 
@@ -79,25 +79,175 @@ class Parts {
   readonly nodeId: number
   private readonly options: BrokerOptions
   private readonly listeners: ReadonlyMap<string, ListenerConfig>
-  private config: BrokerConfig
   private metadata: ClusterMetadata | undefined
   private logs: LogManager | undefined
   private replicas: ReplicaManager | undefined
   private groups: GroupCoordinator | undefined
   private server: SocketServer | undefined
-  private applied: AppliedImage | undefined
   private closing: Promise<void> | undefined
 
   constructor(options: BrokerOptions) {
     this.options = options
-    this.config = options.config
     this.nodeId = options.config.get('node.id')
     this.listeners = new Map(parseListeners(options.config).map((listener) => [listener.name, listener]))
   }
 
+  /** Metadata, then logs, then what works on them. */
   async open(): Promise<void> {
-    const { clock, directories, disk, logger, random } = this.options
-    const directory = `${directories[0]}/${METADATA_DIRECTORY}`
-    const logs = LogManager.open({ disk, clock, random, directories, nodeId: this.nodeId, config: (topic) => this.logConfig(topic), report: logEventLines(logger) })
+    const { clock, config, directories, disk, logger, random } = this.options
+    const metadata = await ClusterMetadata.open({
+      disk,
+      clock,
+      random,
+      config,
+      directory: `${directories[0]}/${METADATA_DIRECTORY}`,
+      node: { id: this.nodeId, rack: config.get('broker.rack'), cleanShutdown: await this.wasCleanlyShutDown() },
+    })
+    this.metadata = metadata
+    const logConfig = (topic: string) => logConfigOf(metadata.topicConfig(topic))
+    const logs = await LogManager.open({
+      disk,
+      clock,
+      random,
+      directories,
+      identity: { nodeId: this.nodeId, clusterId: metadata.clusterId },
+      config: logConfig,
+      producerIdExpirationMs: config.get('producer.id.expiration.ms'),
+      report: logEventLines(logger),
+    })
+    this.logs = logs
+    const replicas = new ReplicaManager({ nodeId: this.nodeId, logs, logConfig })
+    this.replicas = replicas
+    await replicas.load(metadata.image())
+    logs.start({
+      retentionCheckMs: Number(config.get('log.retention.check.interval.ms')),
+      checkpointMs: config.get('log.flush.offset.checkpoint.interval.ms'),
+      producerExpirationCheckMs: config.get('producer.id.expiration.check.interval.ms'),
+    })
+    const groups = this.groupCoordinator(metadata, replicas)
+    this.groups = groups
+    this.loadGroups(metadata.image())
+
+    const applied = new AppliedImage(
+      metadata.image(),
+      async (image, delta) => {
+        await replicas.apply(image, delta)
+        this.followGroups(image, delta)
+      },
+      (error) => logger.error(`a change of metadata could not be applied: ${(error as Error).message}`),
+    )
+    metadata.onChange((image, delta) => applied.next(image, delta))
+    const topics = new TopicCreation({ metadata, image: () => applied.current, caughtUp: () => applied.caughtUp() })
+    const self = (connection: Connection) => this.addressFor(connection)
+    this.serve({
+      nodeId: this.nodeId,
+      clusterId: metadata.clusterId,
+      clock,
+      config: () => metadata.brokerConfig(),
+      metadata,
+      image: () => applied.current,
+      caughtUp: () => applied.caughtUp(),
+      replicas,
+      logDirectories: directories,
+      space: async (directory) => {
+        const { totalBytes, freeBytes } = await disk.space(directory)
+        return { totalBytes: BigInt(totalBytes), usableBytes: BigInt(freeBytes) }
+      },
+      groups,
+      sessions: new FetchSessions(config.get('max.incremental.fetch.session.cache.slots'), clock, random),
+      topics,
+      announcedApis,
+      self,
+      brokers: (connection) => [self(connection)],
+      bug: (what, error) => logger.error(`${what}: ${error instanceof Error ? error.stack : error}`),
+    })
+  }
+
+  /** Returns where the first listener can be reached from this machine. */
+  async listen(): Promise<Endpoint> {
+    const endpoints: BrokerEndpoint[] = []
+    for (const { name, host, port, securityProtocol } of this.listeners.values()) {
+      const bound = await this.server!.listen({ name, host, port }).catch((error) => {
+        throw listenError(host, port, error)
+      })
+      endpoints.push({ name, host: host === '' ? 'localhost' : host, port: bound.port, securityProtocol })
+    }
+    await this.metadata!.setEndpoints(endpoints)
+    return endpoints[0]
+  }
+
+  private async wasCleanlyShutDown(): Promise<boolean> {
+    const { directories, disk } = this.options
+    const markers = directories.map((directory) => disk.exists(`${directory}/${CLEAN_SHUTDOWN_MARKER}`))
+    return (await Promise.all(markers)).every((exists) => exists)
+  }
+
+  private serve(services: Services): void {
+    const { clock, config, logger, network } = this.options
+    this.server = new SocketServer({
+      network,
+      clock,
+      maxFrameBytes: config.get('socket.request.max.bytes'),
+      maxConnections: config.get('max.connections'),
+      maxConnectionsPerIp: config.get('max.connections.per.ip'),
+      maxIdleMs: Number(config.get('connections.max.idle.ms')),
+      backlog: config.get('socket.listen.backlog.size'),
+      serve: new RequestDispatcher(services).serve,
+      report: (reason, remote) => logger.warn(`closed the connection of ${remote.host}:${remote.port}: ${reason}`),
+    })
+  }
+
+  /** Whoever dialled an address is told that address, unless advertised.listeners says otherwise. */
+  private addressFor(connection: Connection): BrokerAddress {
+    const { host, port } = this.listeners.get(connection.listener)?.advertised ?? connection.socket.local
+    return { nodeId: this.nodeId, host, port, rack: this.options.config.get('broker.rack') }
+  }
+
+  private groupCoordinator(metadata: ClusterMetadata, replicas: ReplicaManager): GroupCoordinator {
+    const { clock, config, logger, random } = this.options
+    return new GroupCoordinator({
+      config: groupConfigOf(config),
+      // Once the topic is there, its own count holds, whatever the configuration says by now.
+      partitionCount: metadata.image().topic(GROUP_OFFSETS_TOPIC)?.partitions.length ?? config.get('offsets.topic.num.partitions'),
+      logFor: (partition) => new PartitionCoordinatorLog(replicas.leader(GROUP_OFFSETS_TOPIC, partition), clock),
+      clock,
+      uuid: () => hyphenatedUuid(random),
+      topicIdOf: (topic) => metadata.image().topic(topic)?.id,
+      report: (line, cause) => {
+        if (cause === undefined) logger.info(line)
+        else logger.error(`${line}: ${cause instanceof Error ? cause.stack : cause}`)
+      },
+    })
+  }
+
+  /** In the background: requests are told that it is under way. */
+  private loadGroups(image: MetadataImage): void {
+    const { logger } = this.options
+    for (const index of image.topic(GROUP_OFFSETS_TOPIC)?.partitions.keys() ?? []) {
+      this.groups!.loadPartition(index).catch((error) => {
+        logger.error(`the groups of ${GROUP_OFFSETS_TOPIC}-${index} could not be loaded: ${error.message}`)
+      })
+    }
+  }
+
+  private followGroups(image: MetadataImage, delta: MetadataDelta): void {
+    const touched = delta.createdTopics.some(({ name }) => name === GROUP_OFFSETS_TOPIC)
+    if (touched) this.loadGroups(image)
+    const gone = delta.deletedTopics.map(({ name }) => name)
+    if (gone.length > 0) this.groups!.onTopicsDeleted(gone)
+  }
+
+  /** Stops taking requests first, then writes down what there is, the mark of a clean shutdown last. */
+  close(graceMs: number): Promise<void> {
+    this.closing ??= this.closeParts(graceMs)
+    return this.closing
+  }
+
+  private async closeParts(graceMs: number): Promise<void> {
+    this.groups?.close()
+    await this.server?.close(graceMs)
+    this.replicas?.close()
+    await this.logs?.close()
+    await this.metadata?.close()
   }
 }

@@ -3,6 +3,9 @@
 import type { Logger } from '../host/logger.ts'
 import type { LogEvent } from '../log/log-event.ts'
 
+/** Below the first data directory: where the metadata store lives. */
+export const METADATA_DIRECTORY = '__cluster_metadata'
+
 export function logEventLines(logger: Logger): (event: LogEvent) => void {
   return (event) => {
     const log = 'topic' in event ? `${event.topic}-${event.partition}` : ''
@@ -33,7 +36,7 @@ export function logEventLines(logger: Logger): (event: LogEvent) => void {
         return logger.error(`${log}: compaction failed and will be tried again: ${event.error.message}`)
       case 'logs-loaded':
         // A fresh or cleanly closed directory is no news.
-        if (event.clean) return
+        if (event.clean || event.logs === 0) return
         return logger.warn(`${event.directory}: the last shutdown was not clean, checked ${event.logs} logs in ${event.milliseconds} ms`)
       case 'directory-offline':
         return logger.error(`${event.directory} is offline until the broker is started again: ${event.error.message}`)
@@ -42,6 +45,7 @@ export function logEventLines(logger: Logger): (event: LogEvent) => void {
       case 'directory-has-room':
         return logger.info(`${event.directory} has room again: producers are served`)
       case 'stray-directory':
+        if (event.path.endsWith(`/${METADATA_DIRECTORY}`)) return
         return logger.warn(`${event.path} is no log of this broker: left alone`)
       case 'background-failure':
         return logger.error(`${event.path}: ${event.error.message}; will be tried again`)

@@ -5,7 +5,7 @@ import { DecodeError, Reader } from '../bytes/reader.ts'
 import { ErrorCode, KafkaError } from '../protocol/error-codes.ts'
 import { decodeRequestHeader, encodeResponse, type RequestHeader } from '../protocol/headers.ts'
 import { ApiVersions } from '../protocol/messages/18-api-versions.ts'
-import { within } from '../protocol/schema.ts'
+import { type Request, within } from '../protocol/schema.ts'
 import { handlersByKey } from './handlers/all-handlers.ts'
 import type { Handler, Outcome } from './handlers/handler.ts'
 import type { Answer, Connection } from './network/connection.ts'
@@ -45,10 +45,10 @@ export class RequestDispatcher {
     )
   }
 
-  private failed(handler: Handler, request: never, error: unknown): Outcome<Handler['api']> {
+  private failed(handler: Handler, request: Request<Handler['api']>, error: unknown): Outcome<Handler['api']> {
     if (error instanceof KafkaError) return handler.fail(request, error)
     // Ours: a bug. The client gets an answer, the log the stack, and the broker goes on.
-    this.services.report.bug(`${handler.api.name} failed`, error)
+    this.services.bug(`${handler.api.name} failed`, error)
     return handler.fail(request, new KafkaError('UNKNOWN_SERVER_ERROR'))
   }
 }

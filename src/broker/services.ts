@@ -27,7 +27,12 @@ export interface Services {
   /** Takes changes; clients are told `image` instead, which waits until the logs of a new topic are there. */
   readonly metadata: ClusterMetadata
   readonly image: () => MetadataImage
+  /** Resolves when `image` holds all that `metadata` has taken so far. */
+  readonly caughtUp: () => Promise<void>
   readonly replicas: ReplicaManager
+  /** Total and usable bytes where a log directory lies. */
+  readonly space: (directory: string) => Promise<{ readonly totalBytes: bigint; readonly usableBytes: bigint }>
+  readonly logDirectories: readonly string[]
   readonly groups: GroupCoordinator
   readonly sessions: FetchSessions
   readonly topics: TopicCreation

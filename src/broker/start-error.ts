@@ -1,6 +1,10 @@
 // Why a broker did not start, in a sentence that says what to do.
 
+import { ClusterIdError } from '../cluster/cluster-metadata.ts'
+import { MetadataFormatError } from '../cluster/metadata-records.ts'
+import { StoreError } from '../cluster/store/metadata-store.ts'
 import { DiskError } from '../host/disk.ts'
+import { LogDirectoryError } from '../log/log-directory.ts'
 
 export class StartError extends Error {
   override readonly name = 'StartError'
@@ -23,10 +27,17 @@ export function listenError(host: string, port: number, error: NodeJS.ErrnoExcep
   }
 }
 
+/** Errors whose message says already what to do. */
+const EXPLAINED = [LogDirectoryError, StoreError, ClusterIdError, MetadataFormatError]
+
 /** The system's word for what went wrong with a data directory; anything else is passed on as it is. */
 export function diskStartError(error: unknown): unknown {
-  if (!(error instanceof DiskError)) return error
   const options = { cause: error }
+  if (error instanceof StoreError && error.reason === 'locked') {
+    return new StartError('the data directory is in use by another broker: stop it, or choose another directory with --data-dir', options)
+  }
+  if (EXPLAINED.some((type) => error instanceof type)) return new StartError((error as Error).message, options)
+  if (!(error instanceof DiskError)) return error
   switch (error.code) {
     case 'EACCES':
     case 'EPERM':

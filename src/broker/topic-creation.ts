@@ -1,10 +1,10 @@
 // Topics that come into being because somebody needs them: named by a client in Metadata, or kept by the broker itself.
 
 import type { ClusterMetadata } from '../cluster/cluster-metadata.ts'
-import { isInternalTopic } from '../cluster/internal-topics.ts'
-import type { MetadataImage } from '../cluster/metadata-image.ts'
 import { topicNameProblem } from '../cluster/controller/topic-name.ts'
-import { errorName, KafkaError } from '../protocol/error-codes.ts'
+import { GROUP_OFFSETS_TOPIC, isInternalTopic } from '../cluster/internal-topics.ts'
+import type { MetadataImage } from '../cluster/metadata-image.ts'
+import { ErrorCode, errorName, KafkaError } from '../protocol/error-codes.ts'
 
 export interface TopicCreationOptions {
   readonly metadata: ClusterMetadata
@@ -30,18 +30,17 @@ export class TopicCreation {
   /** Creates those of the topics that are not there, with the broker's defaults. Resolves with what was refused. */
   async ensure(names: readonly string[]): Promise<ReadonlyMap<string, KafkaError>> {
     const refused = new Map<string, KafkaError>()
-    const missing = new Set(names.filter((name) => this.options.image().topic(name) === undefined))
-    for (const name of missing) {
+    for (const name of new Set(names)) {
+      if (this.options.image().topic(name) !== undefined) continue
       const error = await this.create(name)
       if (error !== undefined) refused.set(name, error)
     }
     return refused
   }
 
-  /** Throws KafkaError: COORDINATOR_NOT_AVAILABLE, which clients take as "try again". */
-  async ensureInternal(name: string): Promise<void> {
-    if (this.options.image().topic(name) !== undefined) return
-    const error = await this.create(name)
+  /** Throws KafkaError COORDINATOR_NOT_AVAILABLE, which clients take as "try again". */
+  async ensureGroupOffsets(): Promise<void> {
+    const error = (await this.ensure([GROUP_OFFSETS_TOPIC])).get(GROUP_OFFSETS_TOPIC)
     if (error !== undefined) throw new KafkaError('COORDINATOR_NOT_AVAILABLE', error.message, { cause: error })
   }
 
@@ -58,11 +57,13 @@ export class TopicCreation {
     const { metadata, caughtUp } = this.options
     const problem = this.problemWithName(name)
     if (problem !== undefined) return problem
-    const [result] = isInternalTopic(name) ? [await metadata.createInternalTopic(name)] : await metadata.createTopics([withDefaults(name)])
+    // Other internal topics come with the features that keep their state there.
+    if (isInternalTopic(name) && name !== GROUP_OFFSETS_TOPIC) return new KafkaError('UNKNOWN_TOPIC_OR_PARTITION')
+    const { errorCode, errorMessage } =
+      name === GROUP_OFFSETS_TOPIC ? await metadata.createInternalTopic(name) : (await metadata.createTopics([withDefaults(name)]))[0]
     await caughtUp()
-    const code = errorName(result.errorCode)
-    if (code === 'NONE' || code === 'TOPIC_ALREADY_EXISTS') return undefined
-    return new KafkaError(code, result.errorMessage ?? code)
+    if (errorCode === ErrorCode.NONE || errorCode === ErrorCode.TOPIC_ALREADY_EXISTS) return undefined
+    return new KafkaError(errorName(errorCode), errorMessage ?? undefined)
   }
 }
 

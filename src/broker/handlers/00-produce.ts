@@ -1,9 +1,11 @@
 // Produce: the way in. Batches are checked, stamped and queued by the log without looking at their records.
 
 import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
+import type { TopicId } from '../../protocol/ids.ts'
 import { Produce, type ProduceRequest } from '../../protocol/messages/00-produce.ts'
 import { BATCH_HEADER_SIZE, batchSize, codecId, MAGIC_V2, magic } from '../../protocol/records/batch-header.ts'
 import type { ResponseInput } from '../../protocol/schema.ts'
+import { isInternalTopic } from '../../cluster/internal-topics.ts'
 import type { Acks } from '../../cluster/replication/partition.ts'
 import type { Services } from '../services.ts'
 import { handler } from './handler.ts'
@@ -21,7 +23,7 @@ export const produce = handler(Produce, {
 
   handle(request, services, call) {
     const acks = request.acks
-    if (acks !== 0 && acks !== 1 && acks !== -1) return this.fail(request, new KafkaError('INVALID_REQUIRED_ACKS'))
+    if (acks !== 0 && acks !== 1 && acks !== -1) throw new KafkaError('INVALID_REQUIRED_ACKS')
     const responses: { name: string; topicId: string; partitionResponses: PartitionResponse[] }[] = []
     const waits: Promise<void>[] = []
     let refused = false
@@ -30,7 +32,7 @@ export const produce = handler(Produce, {
       responses.push({ name: topic.name, topicId: topic.topicId, partitionResponses })
       for (const { index, records } of lastOfEach(topic.partitionData)) {
         try {
-          const name = call.version >= 13 ? services.topicName(topic.topicId) : topic.name
+          const name = call.version >= 13 ? nameOf(services, topic.topicId) : topic.name
           const response = append(services, name, index, records, acks, call.version, call.clientId, waits)
           partitionResponses.push(response)
         } catch (error) {
@@ -65,7 +67,7 @@ function append(
   clientId: string,
   waits: Promise<void>[],
 ): PartitionResponse {
-  if (services.isInternal(topic) && clientId !== ADMIN_CLIENT_ID) throw new KafkaError('INVALID_TOPIC_EXCEPTION', `${topic} is internal`)
+  if (isInternalTopic(topic) && clientId !== ADMIN_CLIENT_ID) throw new KafkaError('INVALID_TOPIC_EXCEPTION', `${topic} is internal`)
   const partition = services.replicas.leader(topic, index)
   const { firstOffset, lastOffset, logAppendTimeMs } = partition.append(onlyBatch(records, version), { origin: 'client' })
   const response = {
@@ -85,6 +87,12 @@ function append(
     waits.push(settled)
   }
   return response
+}
+
+function nameOf(services: Services, topicId: string): string {
+  const topic = services.image().topicById(topicId as TopicId)
+  if (topic === undefined) throw new KafkaError('UNKNOWN_TOPIC_ID')
+  return topic.name
 }
 
 /** From version 3 on a partition's records are exactly one batch of format v2. */

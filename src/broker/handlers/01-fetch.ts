@@ -3,6 +3,7 @@
 import type { ReadResult } from '../../log/partition-log.ts'
 import type { Partition } from '../../cluster/replication/partition.ts'
 import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
+import type { TopicId } from '../../protocol/ids.ts'
 import { Fetch } from '../../protocol/messages/01-fetch.ts'
 import type { ResponseInput } from '../../protocol/schema.ts'
 import { delayedFetch, type FetchAttempt } from '../delayed-fetch.ts'
@@ -21,7 +22,7 @@ export const fetch = handler(Fetch, {
   handle(request, services, call) {
     // Followers are told by AlterPartition and their own sessions; none can exist on a single node.
     if (request.replicaId >= 0 || request.replicaState.replicaId >= 0) throw new KafkaError('NOT_LEADER_OR_FOLLOWER')
-    const context = services.sessions.contextFor(request, call.version, (id) => services.topicNameOrEmpty(id))
+    const context = services.sessions.contextFor(request, call.version, (id) => services.image().topicById(id as TopicId)?.name ?? '')
     const partitions = [...context.partitions]
     const maxBytes = Math.min(request.maxBytes, services.config().get('fetch.max.bytes'))
     const readCommitted = request.isolationLevel === READ_COMMITTED
@@ -127,8 +128,10 @@ class Reading {
   /** The client's log and ours went apart (KIP-320): it is told where, and gets no records. */
   private diverge(requested: FetchPartition, partition: Partition): boolean {
     if (requested.lastFetchedEpoch < 0) return false
-    const { leaderEpoch, endOffset } = partition.log.endOffsetForEpoch(requested.lastFetchedEpoch)
-    if (leaderEpoch < 0 || (leaderEpoch === requested.lastFetchedEpoch && endOffset >= requested.fetchOffset)) return false
+    const known = partition.log.endOffsetForEpoch(requested.lastFetchedEpoch)
+    if (known === undefined) return false
+    const { leaderEpoch, endOffset } = known
+    if (leaderEpoch === requested.lastFetchedEpoch && endOffset >= requested.fetchOffset) return false
     this.urgent = true
     const response = this.response(requested, partition, NO_RECORDS)
     this.found.push({ partition: requested, response: { ...response, divergingEpoch: { epoch: leaderEpoch, endOffset } } })

@@ -1,4 +1,4 @@
-import { ErrorCode } from '../../protocol/error-codes.ts'
+import { ErrorCode, errorName, KafkaError } from '../../protocol/error-codes.ts'
 import { type TopicId, ZERO_UUID } from '../../protocol/ids.ts'
 import { OffsetFetch, type OffsetFetchRequest } from '../../protocol/messages/09-offset-fetch.ts'
 import type { Services } from '../services.ts'
@@ -13,7 +13,7 @@ export const offsetFetch = handler(OffsetFetch, {
       const { errorCode, topics } = await services.groups.offsetFetch(request)
       if (errorCode === ErrorCode.NONE || call.version >= 2) return { errorCode, topics }
       // Version 1 has no error of its own: each partition tells it.
-      return this.fail(request, services.errorOf(errorCode))
+      throw new KafkaError(errorName(errorCode))
     }
     return { groups: await Promise.all(request.groups.map((group) => fetchGroup(group, services, call.version >= 10))) }
   },

@@ -1,6 +1,5 @@
 import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
 import { FindCoordinator } from '../../protocol/messages/10-find-coordinator.ts'
-import { GROUP_OFFSETS_TOPIC } from '../../cluster/internal-topics.ts'
 import type { Connection } from '../network/connection.ts'
 import type { Services } from '../services.ts'
 import { handler } from './handler.ts'
@@ -36,7 +35,7 @@ async function find(key: string, keyType: number, services: Services, connection
   try {
     if (keyType === TRANSACTION) throw new KafkaError('INVALID_REQUEST', 'transactions are not supported yet')
     if (keyType !== GROUP) throw new KafkaError('INVALID_REQUEST', `there are no coordinators of type ${keyType} here`)
-    await services.topics.ensureInternal(GROUP_OFFSETS_TOPIC)
+    await services.topics.ensureGroupOffsets()
     const { nodeId, host, port } = services.self(connection)
     return { key, nodeId, host, port, errorCode: ErrorCode.NONE, errorMessage: null }
   } catch (error) {

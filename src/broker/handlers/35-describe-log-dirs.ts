@@ -7,7 +7,7 @@ export const describeLogDirs = handler(DescribeLogDirs, {
   async handle(request, services) {
     const wanted = request.topics === null ? null : new Set(request.topics.flatMap(({ topic, partitions }) => partitions.map((p) => `${topic}/${p}`)))
     const results = []
-    for (const directory of services.replicas.logDirectories) {
+    for (const directory of services.logDirectories) {
       const byTopic = new Map<string, { partitionIndex: number; partitionSize: bigint; offsetLag: bigint; isFutureKey: boolean }[]>()
       for (const partition of services.replicas.partitions()) {
         if (partition.log.directory !== directory) continue
@@ -21,7 +21,7 @@ export const describeLogDirs = handler(DescribeLogDirs, {
         errorCode: ErrorCode.NONE,
         logDir: directory,
         topics: [...byTopic].map(([name, partitions]) => ({ name, partitions })),
-        ...(await services.replicas.space(directory)),
+        ...(await services.space(directory)),
       })
     }
     return { errorCode: ErrorCode.NONE, results }

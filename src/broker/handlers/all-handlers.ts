@@ -28,7 +28,6 @@ import { incrementalAlterConfigs } from './44-incremental-alter-configs.ts'
 import { listPartitionReassignments } from './46-list-partition-reassignments.ts'
 import { offsetDelete } from './47-offset-delete.ts'
 import { describeCluster } from './60-describe-cluster.ts'
-import { describeProducers } from './61-describe-producers.ts'
 import { listConfigResources } from './74-list-config-resources.ts'
 import { describeTopicPartitions } from './75-describe-topic-partitions.ts'
 import type { Handler } from './handler.ts'
@@ -63,7 +62,6 @@ export const handlers = [
   listPartitionReassignments,
   offsetDelete,
   describeCluster,
-  describeProducers,
   listConfigResources,
   describeTopicPartitions,
 ] as unknown as readonly Handler[]

@@ -38,6 +38,7 @@ export class Partition implements LogObserver {
     this.log = log
     // The only replica: whatever its log holds after recovery is committed.
     this.highWatermark = log.endOffset
+    this.failure = log.failed
     log.observer = this
   }
 
@@ -82,6 +83,14 @@ export class Partition implements LogObserver {
 
   onFlushed(): void {
     this.advanceHighWatermark(this.log.flushedOffset)
+  }
+
+  /** What had been appended behind the end of the log is gone: whoever waits for it is told, and nobody was told it was there. */
+  onDiscarded(log: PartitionLog, error: KafkaError): void {
+    for (const waiters of [this.awaitingWrite, this.awaitingCommit]) {
+      const first = waiters.findIndex((waiter) => waiter.offset > log.endOffset)
+      if (first !== -1) for (const waiter of waiters.splice(first)) waiter.reject(error)
+    }
   }
 
   onFailure(_log: PartitionLog, error: KafkaError): void {

@@ -81,7 +81,7 @@ export class ReplicaManager {
       }
       log ??= await logs.create(topic.name, topic.id, index, config)
       log.config = config
-      log.assignLeaderEpoch(record.leaderEpoch)
+      await log.assignLeaderEpoch(record.leaderEpoch)
       partitions[index] = new Partition(topic.name, topic.id, index, record.leaderEpoch, log)
     })
     await Promise.all(made)
