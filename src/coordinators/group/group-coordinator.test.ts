@@ -279,3 +279,15 @@ test('nothing is left ticking after a close', async () => {
   coordinator.close()
   assert.equal(clock.timers, 0)
 })
+
+test('what could not be stored later is refused at the door', async () => {
+  const { coordinator } = start()
+  await coordinator.loadPartition(0)
+  const long = 'x'.repeat(32_767)
+  const refused = ErrorCode.INVALID_REQUEST
+  assert.equal((await coordinator.joinGroup(joining('', long), context)).errorCode, refused)
+  assert.equal((await coordinator.joinGroup(joining(''), { ...context, clientId: long })).errorCode, refused)
+  assert.equal((await coordinator.joinGroup({ ...joining(''), protocolType: `${long}x` }, context)).errorCode, refused)
+  const protocols = [{ name: `${long}x`, metadata: Buffer.alloc(0) }]
+  assert.equal((await coordinator.joinGroup({ ...joining(''), protocols }, context)).errorCode, refused)
+})

@@ -33,7 +33,7 @@ export interface GroupCoordinatorOptions {
   readonly config: GroupConfig
   /** Partitions of `__consumer_offsets`: must never change once there is data. */
   readonly partitionCount: number
-  /** The log of a partition that this broker leads. Called when it is loaded. */
+  /** The log of a partition that this broker leads. Called for each load. */
   readonly logFor: (partition: number) => CoordinatorLog
   readonly clock: CoordinatorClock
   /** Version 4, with hyphens: the second half of member ids. */
@@ -55,8 +55,10 @@ type Runtime = PartitionRuntime<GroupMachine, GroupRecord, GroupTimer>
 
 /** Groups that one sweep looks at before others get their turn. */
 const GROUPS_PER_SWEEP = 200
-/** What a key of `__consumer_offsets` can hold: its strings have an int16 for their length. */
-const LONGEST_GROUP_ID_BYTES = 32_767
+/** What records of `__consumer_offsets` can hold: their strings have an int16 for their length. */
+const LONGEST_STRING_BYTES = 32_767
+/** What is put behind a client id or an instance id to make a member id. */
+const MEMBER_ID_SUFFIX_BYTES = 37
 
 export class GroupCoordinator {
   private readonly options: GroupCoordinatorOptions
@@ -76,6 +78,7 @@ export class GroupCoordinator {
 
   /** This broker leads the partition now. Requests are answered COORDINATOR_LOAD_IN_PROGRESS until this resolves; rejects if its log cannot be read. */
   loadPartition(partition: number): Promise<void> {
+    if (this.isClosed) return Promise.reject(new KafkaError('COORDINATOR_NOT_AVAILABLE'))
     const { clock, config, logFor, report, topicIdOf } = this.options
     let runtime = this.partitions.get(partition)
     if (runtime === undefined) {
@@ -83,7 +86,7 @@ export class GroupCoordinator {
         name: `__consumer_offsets-${partition}`,
         create: () => new GroupMachine(config, topicIdOf),
         codec: groupCodec,
-        log: logFor(partition),
+        openLog: () => logFor(partition),
         clock,
         report,
       })
@@ -95,7 +98,6 @@ export class GroupCoordinator {
   /** Another broker leads it now: members are sent there. */
   unloadPartition(partition: number): void {
     this.partitions.get(partition)?.unload()
-    this.partitions.delete(partition)
   }
 
   /** All who wait are answered COORDINATOR_NOT_AVAILABLE. Nothing more is written. */
@@ -115,6 +117,7 @@ export class GroupCoordinator {
     const refuse = (errorCode: number) => refusedJoin(errorCode, request.memberId)
     let response: JoinGroupResponseInput
     if (!isGroupId(request.groupId)) response = refuse(ErrorCode.INVALID_GROUP_ID)
+    else if (!isStorable(request, clientId)) response = refuse(ErrorCode.INVALID_REQUEST)
     else if (request.sessionTimeoutMs < minSessionTimeoutMs || request.sessionTimeoutMs > maxSessionTimeoutMs) {
       response = refuse(ErrorCode.INVALID_SESSION_TIMEOUT)
     } else {
@@ -281,7 +284,7 @@ export class GroupCoordinator {
     step: (groups: Groups, ticket: Ticket<Response>, now: number) => GroupOutcome<Response>,
     refuse: (errorCode: number) => Response,
   ): Promise<Response> {
-    if (!fitsInKey(groupId)) return refuse(ErrorCode.INVALID_GROUP_ID)
+    if (!fits(groupId)) return refuse(ErrorCode.INVALID_GROUP_ID)
     try {
       return await this.runtimeFor(groupId).run<Response>(step)
     } catch (error) {
@@ -324,9 +327,19 @@ function codeOf(error: unknown): number {
 }
 
 function isGroupId(groupId: string): boolean {
-  return groupId !== '' && fitsInKey(groupId)
+  return groupId !== '' && fits(groupId)
 }
 
-function fitsInKey(groupId: string): boolean {
-  return Buffer.byteLength(groupId) <= LONGEST_GROUP_ID_BYTES
+function fits(text: string, spare = 0): boolean {
+  return Buffer.byteLength(text) + spare <= LONGEST_STRING_BYTES
+}
+
+/** Compact strings of the wire may be longer than what can be stored. */
+function isStorable({ groupInstanceId, protocolType, protocols }: JoinGroupRequest, clientId: string): boolean {
+  return (
+    fits(clientId, MEMBER_ID_SUFFIX_BYTES) &&
+    fits(groupInstanceId ?? '', MEMBER_ID_SUFFIX_BYTES) &&
+    fits(protocolType) &&
+    protocols.every(({ name }) => fits(name))
+  )
 }

@@ -50,10 +50,13 @@ function start(log = new SimulatedLog()) {
     name: 'sums-0',
     create: () => new Sum(),
     codec: {
-      encode: (record) => ({ key: Buffer.from([0, 0]), value: Buffer.from([record]) }),
+      encode(record) {
+        if (Number.isNaN(record)) throw new RangeError('not a number')
+        return { key: Buffer.from([0, 0]), value: Buffer.from([record]) }
+      },
       decode: (key, value) => (key[1] === 0 ? value![0] : undefined),
     },
-    log,
+    openLog: () => log,
     clock,
     report: (line) => lines.push(line),
   })
@@ -153,7 +156,7 @@ test('when an append fails all who wait are told, and the machine is loaded anew
   for (const answer of [parked, ...answers, queued]) assert.equal(await soon(answer), 'COORDINATOR_NOT_AVAILABLE')
   assert.equal(await soon(runtime.run(read)), 1)
   assert.equal(log.loads, 2)
-  assert.match(lines.join('\n'), /could not be written/)
+  assert.match(lines.join('\n'), /loaded anew/)
 })
 
 test('records of a failed append that stayed in the log count after the reload', async () => {
@@ -240,16 +243,78 @@ test('records of a kind that is not known are skipped, and mentioned once', asyn
   assert.equal(lines.filter((line) => line.includes('kind 9')).length, 1)
 })
 
-test('a step that fails is the failure of its own request only', async () => {
-  const { runtime } = start()
+test('a log that cannot be read after a failure is tried again until it can', async () => {
+  const { runtime, log, clock } = start()
   await runtime.load()
-  await assert.rejects(
-    runtime.run(() => {
-      throw new TypeError('a bug')
-    }),
-    TypeError,
-  )
-  assert.equal(await runtime.run(add(1)), 1)
+  await runtime.run(add(1))
+  log.failure = { error: new KafkaError('NOT_ENOUGH_REPLICAS'), isKept: false }
+  log.loadFailure = new KafkaError('NOT_ENOUGH_REPLICAS')
+  assert.equal(await soon(runtime.run(add(10))), 'COORDINATOR_NOT_AVAILABLE')
+  await clock.advance(3_000)
+  assert.equal(await soon(runtime.run(read)), 'NOT_COORDINATOR')
+  log.loadFailure = null
+  await clock.advance(1_000)
+  assert.equal(await soon(runtime.run(read)), 1)
+  runtime.unload()
+  assert.equal(clock.timers, 0)
+})
+
+test('a load waits for the append of a former life, or it would miss what that still brings', async () => {
+  const { runtime, log } = start()
+  await runtime.load()
+  log.isHeld = true
+  const written = runtime.run(add(5))
+  await settled()
+  runtime.unload()
+  const loaded = runtime.load()
+  await settled()
+  assert.equal(await soon(written), 'NOT_COORDINATOR')
+  assert.equal(log.loads, 1)
+  log.release()
+  await loaded
+  assert.equal(await runtime.run(read), 5)
+})
+
+test('a step that fails half-way takes the machine with it: others try again, on what the log has', async () => {
+  const { runtime, lines } = start()
+  await runtime.load()
+  await runtime.run(add(1))
+  const parked = runtime.run(park)
+  const failed = runtime.run((sum) => {
+    sum.value = 999
+    throw new TypeError('a bug')
+  })
+  await assert.rejects(failed, TypeError)
+  assert.equal(await soon(parked), 'COORDINATOR_NOT_AVAILABLE')
+  assert.equal(await soon(runtime.run(read)), 1)
+  assert.match(lines.join('\n'), /a step failed/)
+})
+
+test('a record that cannot be encoded is not applied, nor is any that was written with it', async () => {
+  const { runtime, log } = start()
+  await runtime.load()
+  const both = runtime.run(() => {
+    const step = new Step<number>()
+    step.write(1)
+    step.write(Number.NaN)
+    return step.reply(0)
+  })
+  await assert.rejects(both, RangeError)
+  assert.equal(await soon(runtime.run(read)), 0)
+  assert.equal(log.records.length, 0)
+})
+
+test('a timer that fails does not take the broker with it', async () => {
+  const { runtime, clock, lines } = start()
+  await runtime.load()
+  runtime.touch(() => {
+    const out = new Step<number>().reply(0)
+    out.wakeAfter(1_000, { add: Number.NaN })
+    return out
+  })
+  await clock.advance(1_000)
+  assert.equal(await soon(runtime.run(read)), 0)
+  assert.match(lines.join('\n'), /a step failed/)
 })
 
 test('an append does not grow without end: the next one is begun at half a megabyte', async () => {

@@ -25,13 +25,16 @@ export interface RuntimeOptions<Machine, Rec> {
   readonly name: string
   readonly create: () => Machine
   readonly codec: RecordCodec<Rec>
-  readonly log: CoordinatorLog
+  /** Called for each load: the partition may have been elsewhere meanwhile. */
+  readonly openLog: () => CoordinatorLog
   readonly clock: CoordinatorClock
   readonly report: Report
 }
 
 /** One append grows to about this much before the next one is begun: a leader's batch stays of the size that replicas fetch well. */
 const BATCH_BYTES = 512 * 1024
+/** A log that failed, and could not be read right after, is tried again so often: long enough to keep its complaints readable. */
+const RELOAD_BACKOFF_MS = 1_000
 
 interface Waiter {
   resolve(response: unknown): void
@@ -52,6 +55,7 @@ interface Batch {
 /** One life of the machine, from a load to the next failure. Late callbacks of a former life find that it is not the present one. */
 interface Life<Machine, Timer extends object> {
   readonly machine: Machine
+  readonly log: CoordinatorLog
   readonly timers: Timers<Timer>
   /** Requests that are answered by a later step. */
   readonly parked: Set<Waiter>
@@ -60,6 +64,8 @@ interface Life<Machine, Timer extends object> {
   appending: boolean
 }
 
+const STEP_FAILED = 'a step failed'
+
 type State = 'unloaded' | 'loading' | 'active' | 'failed'
 
 export class PartitionRuntime<Machine extends StateMachine<Rec, Timer>, Rec, Timer extends object> {
@@ -67,7 +73,10 @@ export class PartitionRuntime<Machine extends StateMachine<Rec, Timer>, Rec, Tim
   private state: State = 'unloaded'
   private life: Life<Machine, Timer> | null = null
   /** Counts loads, so that one that was overtaken gives up. */
-  private attempt = 0
+  private loads = 0
+  /** Of whichever life. The next one reads the log only after it is over, or it could miss what comes behind its back. */
+  private appending: Promise<void> | null = null
+  private reloadTimer: { cancel(): void } | null = null
 
   constructor(options: RuntimeOptions<Machine, Rec>) {
     this.options = options
@@ -75,45 +84,29 @@ export class PartitionRuntime<Machine extends StateMachine<Rec, Timer>, Rec, Tim
 
   /** Replays the log, then serves. Rejects if the log could not be read; the partition then refuses requests until the next try. */
   async load(): Promise<void> {
-    const attempt = ++this.attempt
+    const load = ++this.loads
     this.end(new KafkaError('NOT_COORDINATOR'))
     this.state = 'loading'
-    const { codec, create, log, report, name, clock } = this.options
-    const machine = create()
-    const strangers = new Set<number>()
-    let records = 0
+    const { create, clock, name, report } = this.options
     const startedMs = clock.monotonicMs()
     try {
-      await log.load((key, value) => {
-        const record = codec.decode(key, value)
-        records++
-        if (record !== undefined) return machine.replay(record)
-        const kind = key.readInt16BE(0)
-        if (!strangers.has(kind)) report(`${name} holds records of kind ${kind}, which this version does not know: skipped`)
-        strangers.add(kind)
-      })
+      await this.appending
+      const log = this.options.openLog()
+      const machine = create()
+      const records = await this.replay(log, machine)
+      if (load !== this.loads) return
+      this.begin(log, machine)
+      if (records > 0) report(`${name} loaded: ${records} records in ${Math.round(clock.monotonicMs() - startedMs)} ms`)
     } catch (error) {
-      if (attempt === this.attempt) this.state = 'failed'
+      if (load === this.loads) this.state = 'failed'
       report(`${name} could not be loaded`, error)
       throw error
     }
-    if (attempt !== this.attempt) return
-    const life: Life<Machine, Timer> = {
-      machine,
-      timers: new Timers<Timer>(clock, (timer) => this.wake(life, timer)),
-      parked: new Set(),
-      batches: [],
-      appending: false,
-    }
-    this.life = life
-    this.state = 'active'
-    if (records > 0) report(`${name} loaded: ${records} records in ${Math.round(clock.monotonicMs() - startedMs)} ms`)
-    this.apply(life, machine.loaded(clock.wallMs()))
   }
 
   /** Another broker takes over, or this one stops. Whoever waits is told to look elsewhere. */
   unload(error: ErrorName = 'NOT_COORDINATOR'): void {
-    this.attempt++
+    this.loads++
     this.state = 'unloaded'
     this.end(new KafkaError(error))
   }
@@ -129,10 +122,15 @@ export class PartitionRuntime<Machine extends StateMachine<Rec, Timer>, Rec, Tim
     if (life === null) return Promise.reject(this.refusal())
     return new Promise<Response>((resolve, reject) => {
       const waiter: Waiter = { resolve: resolve as Waiter['resolve'], reject }
-      const outcome = step(life.machine, waiter as Ticket<Response>, this.options.clock.wallMs())
-      life.parked.add(waiter)
-      this.apply(life, outcome)
-      if (outcome.response !== undefined) this.settle(life, waiter, outcome.response)
+      try {
+        const outcome = step(life.machine, waiter as Ticket<Response>, this.options.clock.wallMs())
+        life.parked.add(waiter)
+        this.apply(life, outcome)
+        if (outcome.response !== undefined) this.settle(life, waiter, outcome.response)
+      } catch (error) {
+        reject(error)
+        this.lose(life, STEP_FAILED, error)
+      }
     })
   }
 
@@ -140,9 +138,50 @@ export class PartitionRuntime<Machine extends StateMachine<Rec, Timer>, Rec, Tim
   touch<Response>(step: (machine: Machine) => Outcome<Response, Rec, Timer>): Response {
     const life = this.life
     if (life === null) throw this.refusal()
-    const outcome = step(life.machine)
-    this.apply(life, outcome)
-    return outcome.response!
+    try {
+      const outcome = step(life.machine)
+      this.apply(life, outcome)
+      return outcome.response!
+    } catch (error) {
+      this.lose(life, STEP_FAILED, error)
+      throw error
+    }
+  }
+
+  private async replay(log: CoordinatorLog, machine: Machine): Promise<number> {
+    const { codec, name, report } = this.options
+    const strangers = new Set<number>()
+    let records = 0
+    await log.load((key, value) => {
+      records++
+      const record = codec.decode(key, value)
+      if (record !== undefined) return machine.replay(record)
+      const kind = key.readInt16BE(0)
+      if (!strangers.has(kind)) report(`${name} holds records of kind ${kind}, which this version does not know: skipped`)
+      strangers.add(kind)
+    })
+    return records
+  }
+
+  private begin(log: CoordinatorLog, machine: Machine): void {
+    const { clock } = this.options
+    const timers = new Timers<Timer>(clock, (timer) => {
+      if (this.life !== life) return
+      try {
+        this.apply(life, machine.wake(timer, clock.wallMs()))
+      } catch (error) {
+        this.lose(life, STEP_FAILED, error)
+      }
+    })
+    const life: Life<Machine, Timer> = { machine, log, timers, parked: new Set(), batches: [], appending: false }
+    this.life = life
+    this.state = 'active'
+    try {
+      this.apply(life, machine.loaded(clock.wallMs()))
+    } catch (error) {
+      this.end(new KafkaError('NOT_COORDINATOR'))
+      throw error
+    }
   }
 
   private refusal(): KafkaError {
@@ -157,16 +196,6 @@ export class PartitionRuntime<Machine extends StateMachine<Rec, Timer>, Rec, Tim
     }
     if (outcome.records.length > 0) this.write(life, outcome.records)
     for (const { ticket, response } of outcome.answers) this.settle(life, ticket as unknown as Waiter, response)
-  }
-
-  private wake(life: Life<Machine, Timer>, timer: Timer): void {
-    if (this.life !== life) return
-    try {
-      this.apply(life, life.machine.wake(timer, this.options.clock.wallMs()))
-    } catch (error) {
-      // Nobody waits for this step who could be told.
-      this.options.report(`${this.options.name}: a timer failed`, error)
-    }
   }
 
   private write(life: Life<Machine, Timer>, records: readonly Rec[]): void {
@@ -199,9 +228,11 @@ export class PartitionRuntime<Machine extends StateMachine<Rec, Timer>, Rec, Tim
     if (this.life !== life || life.appending || batch === undefined) return
     life.appending = true
     try {
-      await this.options.log.append(batch.records)
+      const appended = life.log.append(batch.records)
+      this.appending = appended.catch(() => {})
+      await appended
     } catch (error) {
-      if (this.life === life) this.lose(error)
+      this.lose(life, 'it could not be written', error)
       return
     }
     if (this.life !== life) return
@@ -211,15 +242,24 @@ export class PartitionRuntime<Machine extends StateMachine<Rec, Timer>, Rec, Tim
     this.append(life)
   }
 
-  /** The machine is ahead of the log: start over from what the log has. */
-  private lose(cause: unknown): void {
-    this.options.report(`${this.options.name} could not be written: loading it anew`, cause)
+  /** The machine is ahead of the log, or has failed half-way, and those who wait could wait for ever: start over from what the log has. */
+  private lose(life: Life<Machine, Timer>, why: string, cause: unknown): void {
+    if (this.life !== life) return
+    const { name, report } = this.options
+    report(`${name} is loaded anew: ${why}`, cause)
     this.end(answerFor(cause))
-    // A failure is reported by `load`, and leaves the partition refusing requests.
-    this.load().catch(() => {})
+    this.reload()
+  }
+
+  private reload(): void {
+    this.load().catch(() => {
+      if (this.state === 'failed') this.reloadTimer = this.options.clock.timer(RELOAD_BACKOFF_MS, () => this.reload())
+    })
   }
 
   private end(error: KafkaError): void {
+    this.reloadTimer?.cancel()
+    this.reloadTimer = null
     const life = this.life
     if (life === null) return
     this.life = null
