@@ -193,6 +193,7 @@ class Parts {
       maxIdleMs: Number(config.get('connections.max.idle.ms')),
       backlog: config.get('socket.listen.backlog.size'),
       serve: new RequestDispatcher(services).serve,
+      admission: services.replicas.budget,
       report: (reason, remote) => logger.warn(`closed the connection of ${remote.host}:${remote.port}: ${reason}`),
     })
   }

@@ -48,6 +48,7 @@ function request(key: number, name: string): Buffer {
 
 /** A connection whose requests are answered when the test says so. */
 function connect(maxFrameBytes = 1000) {
+  const admission = { open: true, proceed: () => {}, whenOpen: (proceed: () => void) => void (admission.proceed = proceed) }
   const socket = new TestSocket()
   const started: string[] = []
   const answers = new Map<string, (answer: Answer) => void>()
@@ -63,6 +64,7 @@ function connect(maxFrameBytes = 1000) {
     clock: realClock,
     maxFrameBytes,
     serve,
+    admission,
     report: (reason) => reasons.push(reason),
     listener: 'PLAINTEXT',
   })
@@ -70,7 +72,7 @@ function connect(maxFrameBytes = 1000) {
     answers.get(name)!(answer)
     await new Promise(setImmediate)
   }
-  return { socket, connection, started, answer, reasons }
+  return { socket, connection, started, answer, reasons, admission }
 }
 
 test('a request waits until the one before it is answered', async () => {
@@ -111,6 +113,18 @@ test('no request starts while the client does not read its answers', () => {
   socket.pendingBytes = 0
   socket.onDrain()
   assert.deepEqual(started, ['now'])
+})
+
+test('no produce request starts while too much waits for the disk; others do', () => {
+  const { socket, started, admission } = connect()
+  admission.open = false
+  socket.onData(Buffer.concat([request(FETCH, 'now fetch'), request(PRODUCE, 'now produce')]))
+  assert.deepEqual(started, ['now fetch'])
+  assert.equal(socket.paused, true)
+  admission.open = true
+  admission.proceed()
+  assert.deepEqual(started, ['now fetch', 'now produce'])
+  assert.equal(socket.paused, false)
 })
 
 test('a frame that is too large cuts the connection with one line that says why', () => {

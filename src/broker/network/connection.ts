@@ -24,11 +24,19 @@ interface Slot {
   answer: Answer | undefined
 }
 
+/** Decides whether another produce request may start. */
+export interface Admission {
+  readonly open: boolean
+  /** Calls back once, when it may be. */
+  whenOpen(proceed: () => void): void
+}
+
 export interface ConnectionOptions {
   readonly socket: Socket
   readonly clock: Clock
   readonly maxFrameBytes: number
   readonly serve: Serve
+  readonly admission: Admission
   /** One clear line about why a connection was cut. */
   readonly report: (reason: string, connection: Connection) => void
   /** The name of the listener that it came in on. */
@@ -50,6 +58,7 @@ export class Connection {
   private readonly started: Slot[] = []
   /** Every request under way is a produce request. */
   private onlyProduces = true
+  private awaitingAdmission = false
   private paused = false
   private ended = false
   private closed = false
@@ -136,8 +145,21 @@ export class Connection {
 
   private mayStart(frame: Buffer): boolean {
     if (this.socket.pendingBytes > UNREAD_BYTES) return false
+    if (isProduce(frame) && !this.options.admission.open) {
+      this.awaitAdmission()
+      return false
+    }
     if (this.started.length === 0) return true
     return this.onlyProduces && this.started.length < PRODUCES_IN_FLIGHT && isProduce(frame)
+  }
+
+  private awaitAdmission(): void {
+    if (this.awaitingAdmission) return
+    this.awaitingAdmission = true
+    this.options.admission.whenOpen(() => {
+      this.awaitingAdmission = false
+      this.advance()
+    })
   }
 
   private start(frame: Buffer): void {

@@ -2,7 +2,7 @@
 
 import { type Clock, every, type Timer } from '../../host/clock.ts'
 import type { Endpoint, Listener, Network, Socket } from '../../host/network.ts'
-import { Connection, type Serve } from './connection.ts'
+import { type Admission, Connection, type Serve } from './connection.ts'
 
 export interface ListenerSpec {
   readonly name: string
@@ -21,6 +21,7 @@ export interface SocketServerOptions {
   readonly maxIdleMs: number
   readonly backlog: number
   readonly serve: Serve
+  readonly admission: Admission
   readonly report: (reason: string, remote: Endpoint) => void
 }
 
@@ -75,6 +76,7 @@ export class SocketServer {
       clock: this.options.clock,
       maxFrameBytes: this.options.maxFrameBytes,
       serve: this.options.serve,
+      admission: this.options.admission,
       report: (reason) => this.options.report(reason, socket.remote),
     })
     this.connections.add(connection)

@@ -2,6 +2,7 @@
 
 import { KafkaError } from '../../protocol/error-codes.ts'
 import type { TopicId } from '../../protocol/ids.ts'
+import type { AppendBudget } from './append-budget.ts'
 import type { AppendOptions, AppendResult, LogObserver, PartitionLog } from '../../log/partition-log.ts'
 
 /** -1: every in-sync replica has it, and under flush.policy=group has it on disk. 1: the leader's write has returned. 0: nobody waits. */
@@ -27,15 +28,19 @@ export class Partition implements LogObserver {
   /** In the order of their offsets, because appends are. */
   private readonly awaitingWrite: Waiter[] = []
   private readonly awaitingCommit: Waiter[] = []
+  private readonly budget: AppendBudget
+  /** Bytes that the budget counts for this partition. */
+  private counted = 0
   /** Why nothing is served here any more. */
   failure: KafkaError | undefined
 
-  constructor(topic: string, topicId: TopicId, index: number, leaderEpoch: number, log: PartitionLog) {
+  constructor(topic: string, topicId: TopicId, index: number, leaderEpoch: number, log: PartitionLog, budget: AppendBudget) {
     this.topic = topic
     this.topicId = topicId
     this.index = index
     this.leaderEpoch = leaderEpoch
     this.log = log
+    this.budget = budget
     // The only replica: whatever its log holds after recovery is committed.
     this.highWatermark = log.endOffset
     this.failure = log.failed
@@ -60,7 +65,9 @@ export class Partition implements LogObserver {
   /** Assigns offsets and queues the write, at once. Throws KafkaError where the records are refused. */
   append(records: Buffer, options: Omit<AppendOptions, 'leaderEpoch'>): AppendResult {
     if (this.failure !== undefined) throw this.failure
-    return this.log.append(records, { ...options, leaderEpoch: this.leaderEpoch })
+    const result = this.log.append(records, { ...options, leaderEpoch: this.leaderEpoch })
+    this.count()
+    return result
   }
 
   /** Undefined where everything below `offset` is there already; rejects with KafkaError if it will never be. */
@@ -76,6 +83,7 @@ export class Partition implements LogObserver {
   }
 
   onWritten(): void {
+    this.count()
     wake(this.awaitingWrite, this.log.writtenOffset)
     // Under `group` a consumer must not see what a power cut may take back: the high watermark waits for the disk.
     if (this.log.config.flushPolicy !== 'group') this.advanceHighWatermark(this.log.writtenOffset)
@@ -87,6 +95,7 @@ export class Partition implements LogObserver {
 
   /** What had been appended behind the end of the log is gone: whoever waits for it is told, and nobody was told it was there. */
   onDiscarded(log: PartitionLog, error: KafkaError): void {
+    this.count()
     for (const waiters of [this.awaitingWrite, this.awaitingCommit]) {
       const first = waiters.findIndex((waiter) => waiter.offset > log.endOffset)
       if (first !== -1) for (const waiter of waiters.splice(first)) waiter.reject(error)
@@ -95,6 +104,12 @@ export class Partition implements LogObserver {
 
   onFailure(_log: PartitionLog, error: KafkaError): void {
     this.close(error)
+  }
+
+  private count(): void {
+    const pending = this.failure === undefined ? this.log.pendingBytes : 0
+    this.budget.add(pending - this.counted)
+    this.counted = pending
   }
 
   private advanceHighWatermark(offset: bigint): void {
@@ -111,6 +126,8 @@ export class Partition implements LogObserver {
   /** Whoever waits, and whoever comes, gets `error`: the partition is deleted, led elsewhere, or its disk has failed. */
   close(error: KafkaError): void {
     this.failure = error
+    this.budget.add(-this.counted)
+    this.counted = 0
     for (const waiter of this.awaitingWrite.splice(0)) waiter.reject(error)
     for (const waiter of this.awaitingCommit.splice(0)) waiter.reject(error)
     this.wakeFetchers()

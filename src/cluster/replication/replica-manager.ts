@@ -5,6 +5,7 @@ import type { LogManager } from '../../log/log-manager.ts'
 import type { PartitionLog } from '../../log/partition-log.ts'
 import { KafkaError } from '../../protocol/error-codes.ts'
 import type { MetadataDelta, MetadataImage, TopicMetadata } from '../metadata-image.ts'
+import { AppendBudget } from './append-budget.ts'
 import { Partition } from './partition.ts'
 
 export interface ReplicaManagerOptions {
@@ -18,8 +19,8 @@ export class ReplicaManager {
   private readonly options: ReplicaManagerOptions
   /** By topic, then by index. */
   private readonly byTopic = new Map<string, (Partition | undefined)[]>()
-  /** Topics whose logs are being made: known to the image, not yet here. */
   private image: MetadataImage | undefined
+  readonly budget = new AppendBudget()
 
   constructor(options: ReplicaManagerOptions) {
     this.options = options
@@ -82,7 +83,7 @@ export class ReplicaManager {
       log ??= await logs.create(topic.name, topic.id, index, config)
       log.config = config
       await log.assignLeaderEpoch(record.leaderEpoch)
-      partitions[index] = new Partition(topic.name, topic.id, index, record.leaderEpoch, log)
+      partitions[index] = new Partition(topic.name, topic.id, index, record.leaderEpoch, log, this.budget)
     })
     await Promise.all(made)
   }
