@@ -129,9 +129,6 @@ function completeJoin(group: ClassicGroup, now: number, out: Out): void {
     return
   }
   group.beginGeneration()
-  out.note(
-    `group ${group.groupId}: generation ${group.generationId} has ${group.members.size} members, led by ${group.leaderId}, assigned by ${group.protocolName}`,
-  )
   for (const member of group.members.values()) {
     if (member.joinTicket !== null) out.answer(member.joinTicket, joined(group, member))
     group.park(member, null)

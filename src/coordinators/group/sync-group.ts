@@ -67,7 +67,10 @@ function complete(group: ClassicGroup, request: SyncRequest, now: number, out: G
     member.syncTicket = null
     renewSession(out, member)
   }
-  out.note(`group ${group.groupId}: generation ${group.generationId} is stable`)
+  const { groupId, generationId, members, leaderId, protocolName } = group
+  out.note(
+    `group ${groupId}: generation ${generationId} is stable, ${members.size} members, assigned by ${leaderId} as ${protocolName}`,
+  )
 }
 
 function assigned({ protocolType, protocolName }: ClassicGroup, assignment: Member['assignment']): SyncGroupResponseInput {

@@ -64,6 +64,8 @@ interface Life<Machine, Timer extends object> {
   appending: boolean
 }
 
+/** Clients begin to notice. */
+const SLOW_LOAD_MS = 1_000
 const STEP_FAILED = 'a step failed'
 
 type State = 'unloaded' | 'loading' | 'active' | 'failed'
@@ -96,7 +98,8 @@ export class PartitionRuntime<Machine extends StateMachine<Rec, Timer>, Rec, Tim
       const records = await this.replay(log, machine)
       if (load !== this.loads) return
       this.begin(log, machine)
-      if (records > 0) report(`${name} loaded: ${records} records in ${Math.round(clock.monotonicMs() - startedMs)} ms`)
+      const tookMs = Math.round(clock.monotonicMs() - startedMs)
+      if (tookMs >= SLOW_LOAD_MS) report(`${name} took ${tookMs} ms to load ${records} records`)
     } catch (error) {
       if (load === this.loads) this.state = 'failed'
       report(`${name} could not be loaded`, error)
