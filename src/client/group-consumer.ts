@@ -100,7 +100,7 @@ export class GroupConsumer {
 
   /** Topics by name, or all whose whole name matches; internal ones are left out then. Takes effect with the next poll. */
   subscribe(topics: readonly string[] | RegExp, listener: RebalanceListener = {}): void {
-    this.topics = topics
+    this.topics = topics instanceof RegExp ? new RegExp(`^(?:${topics.source})$`, topics.flags.replace(/[gy]/g, '')) : topics
     this.listener = listener
     this.needsJoin = true
     this.topicsReadAtMs = Number.NEGATIVE_INFINITY
@@ -209,7 +209,7 @@ export class GroupConsumer {
     const counts = new Map(view.topics.map((topic) => [topic.name, topic.partitions.length]))
     let subscribed: readonly string[]
     if (topics instanceof RegExp) {
-      const matches = view.topics.filter((topic) => !topic.isInternal && wholeMatch(topics, topic.name))
+      const matches = view.topics.filter((topic) => !topic.isInternal && topics.test(topic.name))
       subscribed = matches.map((topic) => topic.name).sort()
       this.missingTopics = subscribed.length === 0
     } else {
@@ -500,8 +500,4 @@ export class GroupConsumer {
       timer?.cancel()
     }
   }
-}
-
-function wholeMatch(pattern: RegExp, name: string): boolean {
-  return pattern.exec(name)?.[0] === name
 }
