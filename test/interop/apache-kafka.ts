@@ -29,6 +29,8 @@ export const KAFKA_JVM = [
   '-XX:InitiatingHeapOccupancyPercent=35',
   '-XX:+ExplicitGCInvokesConcurrent',
 ]
+/** Eligible leader replicas would put a dynamic min.insync.replicas of its own into every description of a topic. */
+const PLAIN = ['--feature', 'eligible.leader.replicas.version=0']
 const READY = /Kafka Server started/
 const READY_WITHIN_MS = 120_000
 const STOP_WITHIN_MS = 30_000
@@ -110,7 +112,7 @@ export async function startApacheKafka({ port = 0, config = {}, jvm = TEST_JVM }
       .join(''),
   )
   const clusterId = randomBytes(16).toString('base64url')
-  const [format, ...formatArgs] = await javaCommand('kafka.tools.StorageTool', ['format', '-t', clusterId, '-c', file])
+  const [format, ...formatArgs] = await javaCommand('kafka.tools.StorageTool', ['format', '-t', clusterId, '-c', file, ...PLAIN])
   await run(format!, formatArgs, dataDirectory)
 
   const [command, ...args] = await javaCommand('kafka.Kafka', [file], ['-Dmoldau.log.level=INFO', ...jvm])
