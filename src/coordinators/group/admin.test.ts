@@ -3,17 +3,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { errorName } from '../../protocol/error-codes.ts'
-import { Bench, errorOf, GROUP, protocols } from './bench.ts'
 import { deleteGroup } from './delete-groups.ts'
 import { describeGroup } from './describe-groups.ts'
 import { listGroups } from './list-groups.ts'
+import { errorOf, GROUP, protocols, Workbench } from './workbench.ts'
 
-const describe = (bench: Bench, groupId = GROUP, version = 5) => bench.take(describeGroup(bench.groups, groupId, version))
-const list = (bench: Bench, states: string[] = [], types: string[] = []) => bench.take(listGroups(bench.groups, states, types))
-const remove = (bench: Bench, groupId = GROUP) => errorName(bench.take(deleteGroup(bench.groups, groupId)))
+const describe = (bench: Workbench, groupId = GROUP, version = 5) => bench.take(describeGroup(bench.groups, groupId, version))
+const list = (bench: Workbench, states: string[] = [], types: string[] = []) =>
+  bench.take(listGroups(bench.groups, states, types))
+const remove = (bench: Workbench, groupId = GROUP) => errorName(bench.take(deleteGroup(bench.groups, groupId)))
 
 test('a stable group is described with what its members said and were assigned', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a] = bench.stable(['a'])
   assert.deepEqual(describe(bench), {
     groupId: GROUP,
@@ -36,7 +37,7 @@ test('a stable group is described with what its members said and were assigned',
 })
 
 test('a group is described in each of its states by its exact name, without metadata unless it is stable', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a, b] = bench.stable(['a', 'b'])
   bench.join('a again', { memberId: a })
   assert.equal(describe(bench).groupState, 'PreparingRebalance')
@@ -56,7 +57,7 @@ test('a group is described in each of its states by its exact name, without meta
 })
 
 test('a group that is not there is dead, and from version 6 on an error', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const dead = describe(bench, 'nobody', 5)
   assert.equal(dead.groupState, 'Dead')
   assert.equal(errorOf(dead), 'NONE')
@@ -67,7 +68,7 @@ test('a group that is not there is dead, and from version 6 on an error', () => 
 })
 
 test('groups are listed with their state and type, filtered without regard to case', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.stable(['a'])
   assert.deepEqual(list(bench), [{ groupId: GROUP, protocolType: 'consumer', groupState: 'Stable', groupType: 'classic' }])
   assert.equal(list(bench, ['stable', 'Empty'], ['Classic']).length, 1)
@@ -77,20 +78,20 @@ test('groups are listed with their state and type, filtered without regard to ca
 })
 
 test('a group that only commits is listed without a protocol', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.commit('t', 1n)
   assert.deepEqual(list(bench), [{ groupId: GROUP, protocolType: '', groupState: 'Empty', groupType: 'classic' }])
 })
 
 test('only an empty group can be deleted, and its offsets go with it', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   assert.equal(remove(bench), 'GROUP_ID_NOT_FOUND')
   const [a] = bench.stable(['a'])
   bench.commit('t', 5n, { memberId: a, generationId: 1 })
   assert.equal(remove(bench), 'NON_EMPTY_GROUP')
   bench.leave({ memberId: a })
   assert.equal(remove(bench), 'NONE')
-  for (const groups of [bench.groups, Bench.restartedFrom(bench.log).groups]) {
+  for (const groups of [bench.groups, Workbench.restartedFrom(bench.log).groups]) {
     assert.equal(groups.get(GROUP), undefined)
     assert.equal(groups.offsets.hasAny(GROUP), false)
   }
@@ -98,7 +99,7 @@ test('only an empty group can be deleted, and its offsets go with it', () => {
 })
 
 test('the timers of a deleted group do not disturb one of the same name', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a] = bench.stable(['a'])
   bench.leave({ memberId: a })
   bench.join('expected', { sessionTimeoutMs: 20_000 })

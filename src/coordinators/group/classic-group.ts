@@ -109,6 +109,13 @@ export class ClassicGroup {
     return member
   }
 
+  /** Gives out an id: the timer ends the wait for whoever got it. */
+  expect(memberId: string): SessionTimer {
+    const timer: SessionTimer = { kind: 'session', group: this, memberId }
+    this.pendingMembers.set(memberId, timer)
+    return timer
+  }
+
   /** The caller answers what the member still waits for. */
   remove(memberId: string): void {
     const member = this.members.get(memberId)

@@ -2,17 +2,17 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { encodeSubscription } from '../../protocol/consumer-protocol.ts'
 import { GroupMetadataRecord } from '../../protocol/internal-records/group-records.ts'
-import { Bench, GROUP } from './bench.ts'
 import { expireOffsets } from './expire-offsets.ts'
+import { GROUP, Workbench } from './workbench.ts'
 
 const DAY = 86_400_000
 /** The default of `offsets.retention.minutes`. */
 const RETENTION = 7 * DAY
 
-const expire = (bench: Bench) => bench.take(expireOffsets(bench.groups, GROUP, bench.now))
+const expire = (bench: Workbench) => bench.take(expireOffsets(bench.groups, GROUP, bench.now))
 
 /** Keeps a member alive. */
-function live(bench: Bench, memberId: string, ms: number): void {
+function live(bench: Workbench, memberId: string, ms: number): void {
   for (let left = ms; left > 0; left -= 1_000_000) {
     bench.advance(Math.min(left, 1_000_000))
     assert.equal(bench.heartbeat(memberId), 'NONE')
@@ -20,7 +20,7 @@ function live(bench: Bench, memberId: string, ms: number): void {
 }
 
 test('offsets of a group that became empty are kept for the retention time from then on', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a] = bench.stable(['a'], { sessionTimeoutMs: 1_800_000 })
   bench.commit('t', 5n, { memberId: a, generationId: 1 })
   live(bench, a, DAY)
@@ -31,11 +31,11 @@ test('offsets of a group that became empty are kept for the retention time from 
   bench.advance(1)
   assert.equal(expire(bench), 1)
   assert.equal(bench.groups.get(GROUP), undefined)
-  assert.equal(Bench.restartedFrom(bench.log).groups.get(GROUP), undefined)
+  assert.equal(Workbench.restartedFrom(bench.log).groups.get(GROUP), undefined)
 })
 
 test('offsets of a client without a group are kept for the retention time from their commit on, each by itself', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.commit('t', 5n)
   bench.advance(DAY)
   bench.commit('u', 6n)
@@ -49,7 +49,7 @@ test('offsets of a client without a group are kept for the retention time from t
 })
 
 test('offsets of topics that a live group reads never expire, those of other topics do', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a] = bench.stable(['a'], { sessionTimeoutMs: 1_800_000 })
   bench.commit('t', 5n, { memberId: a, generationId: 1 })
   bench.commit('former', 6n, { memberId: a, generationId: 1 })
@@ -60,7 +60,7 @@ test('offsets of topics that a live group reads never expire, those of other top
 })
 
 test('while members rejoin, or where their topics are not known, nothing expires', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a, b] = bench.stable(['a', 'b'], { sessionTimeoutMs: 1_800_000, rebalanceTimeoutMs: 2_000_000_000 })
   bench.commit('former', 6n, { memberId: a, generationId: 1 })
   bench.join('a again', { memberId: a, sessionTimeoutMs: 1_800_000, rebalanceTimeoutMs: 2_000_000_000 })
@@ -70,7 +70,7 @@ test('while members rejoin, or where their topics are not known, nothing expires
   }
   assert.equal(bench.group.state, 'PreparingRebalance')
   assert.equal(expire(bench), 0)
-  const connect = new Bench()
+  const connect = new Workbench()
   const [worker] = connect.stable(['worker'], { protocolType: 'connect', sessionTimeoutMs: 1_800_000 })
   connect.commit('t', 5n, { memberId: worker, generationId: 1 })
   live(connect, worker, RETENTION)
@@ -78,7 +78,7 @@ test('while members rejoin, or where their topics are not known, nothing expires
 })
 
 test('an offset that was committed with a retention of its own expires by that', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.commit('t', 5n, { retentionTimeMs: 1_000n, version: 4 })
   bench.commit('u', 6n)
   bench.advance(999)
@@ -90,15 +90,15 @@ test('an offset that was committed with a retention of its own expires by that',
 })
 
 test('a retention of its own survives a restart, however long it is', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.commit('t', 5n, { retentionTimeMs: 2n ** 63n - 1n, version: 4 })
-  const restarted = Bench.restartedFrom(bench.log)
+  const restarted = Workbench.restartedFrom(bench.log)
   restarted.advance(100 * RETENTION)
   assert.equal(expire(restarted), 0)
 })
 
 test('in a group stored before Kafka 2.1 offsets are kept from their commit on', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.commit('t', 5n)
   const value = GroupMetadataRecord.value
   assert.equal(value.versions.min, 0)
@@ -115,7 +115,7 @@ test('in a group stored before Kafka 2.1 offsets are kept from their commit on',
 })
 
 test('an empty group without offsets is forgotten, unless somebody is expected', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a] = bench.stable(['a'])
   bench.leave({ memberId: a })
   bench.join('b')
@@ -128,7 +128,7 @@ test('an empty group without offsets is forgotten, unless somebody is expected',
 })
 
 test('a subscription to a topic counts by what the members say now', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const reading = (topic: string) => ({
     protocols: [{ name: 'range', metadata: encodeSubscription({ topics: [topic] }) }],
     sessionTimeoutMs: 1_800_000,

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Bench } from './bench.ts'
+import { Workbench } from './workbench.ts'
 
 test('a heartbeat keeps a member in its group', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a] = bench.stable(['a'])
   for (let i = 0; i < 10; i++) {
     bench.advance(9_999)
@@ -14,7 +14,7 @@ test('a heartbeat keeps a member in its group', () => {
 })
 
 test('while members rejoin a heartbeat calls to do so, and while the leader assigns it does not', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a, b] = bench.stable(['a', 'b'])
   bench.join('a again', { memberId: a })
   assert.equal(bench.heartbeat(b), 'REBALANCE_IN_PROGRESS')
@@ -24,20 +24,20 @@ test('while members rejoin a heartbeat calls to do so, and while the leader assi
 })
 
 test('a heartbeat from an old generation answers ILLEGAL_GENERATION', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a] = bench.stable(['a'])
   assert.equal(bench.heartbeat(a, 0), 'ILLEGAL_GENERATION')
   assert.equal(bench.heartbeat(a, 2), 'ILLEGAL_GENERATION')
 })
 
 test('a commit, a join and a sync renew the session as well', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [, b] = bench.stable(['a', 'b'])
   bench.advance(9_000)
   assert.equal(bench.commit('t', 1n, { memberId: b, generationId: 1 }), 'NONE')
   bench.advance(9_000)
   assert.equal(bench.group.members.has(b), true)
-  const alone = new Bench()
+  const alone = new Workbench()
   const [leader, follower] = alone.stable(['leader', 'follower'])
   for (let i = 0; i < 3; i++) {
     alone.advance(9_000)

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Bench, errorOf, protocols } from './bench.ts'
 import { NEW_MEMBER_JOIN_TIMEOUT_MS } from './join-group.ts'
+import { errorOf, protocols, Workbench } from './workbench.ts'
 
 test('a client that can is sent away with a fresh id, and joins with it', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.join('a', { clientId: 'shop' })
   const first = bench.answer('a')
   assert.equal(errorOf(first), 'MEMBER_ID_REQUIRED')
@@ -19,14 +19,14 @@ test('a client that can is sent away with a fresh id, and joins with it', () => 
 })
 
 test('a client of an older version gets in at once', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.join('a', { requiresKnownMemberId: false, clientId: 'old' })
   bench.advance(3_000)
   assert.equal(bench.answer('a')?.memberId, 'old-1')
 })
 
 test('an id that was given out is forgotten when its session ends, and leaves no group behind', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.join('a', { sessionTimeoutMs: 10_000 })
   const memberId = bench.answer('a')!.memberId
   bench.advance(9_999)
@@ -39,14 +39,14 @@ test('an id that was given out is forgotten when its session ends, and leaves no
 })
 
 test('an id that nobody gave out is unknown', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.stable(['a'])
   bench.join('b', { memberId: 'made-up' })
   assert.equal(errorOf(bench.answer('b')), 'UNKNOWN_MEMBER_ID')
 })
 
 test('another protocol type, or no assignor in common, is inconsistent', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.stable(['a'], { protocols: protocols('range', 'roundrobin') })
   bench.join('type', { protocolType: 'connect' })
   bench.join('assignor', { protocols: protocols('sticky') })
@@ -57,7 +57,7 @@ test('another protocol type, or no assignor in common, is inconsistent', () => {
 })
 
 test('a group that is refused its first member does not exist', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.join('none', { protocols: [] })
   bench.join('typeless', { protocolType: '' })
   assert.equal(errorOf(bench.answer('none')), 'INCONSISTENT_GROUP_PROTOCOL')
@@ -66,7 +66,7 @@ test('a group that is refused its first member does not exist', () => {
 })
 
 test('a full group takes nobody else, but everybody who is in it', () => {
-  const bench = new Bench({ maxSize: 2 })
+  const bench = new Workbench({ maxSize: 2 })
   const [a] = bench.stable(['a', 'b'])
   bench.join('c')
   assert.equal(errorOf(bench.answer('c')), 'GROUP_MAX_SIZE_REACHED')
@@ -75,9 +75,9 @@ test('a full group takes nobody else, but everybody who is in it', () => {
 })
 
 test('a group that became too large loses those who rejoin last', () => {
-  const big = new Bench()
+  const big = new Workbench()
   const [a, b, c] = big.stable(['a', 'b', 'c'])
-  const bench = Bench.restartedFrom(big.log, { maxSize: 2 })
+  const bench = Workbench.restartedFrom(big.log, { maxSize: 2 })
   assert.equal(bench.group.state, 'PreparingRebalance')
   bench.join('a', { memberId: a })
   bench.join('b', { memberId: b })
@@ -88,7 +88,7 @@ test('a group that became too large loses those who rejoin last', () => {
 })
 
 test('only the leader hears who the others are', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.join('a', { requiresKnownMemberId: false })
   bench.join('b', { requiresKnownMemberId: false })
   bench.advance(6_000)
@@ -106,7 +106,7 @@ test('only the leader hears who the others are', () => {
 })
 
 test('the assignor with the most votes wins among those that all know', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.join('a', { requiresKnownMemberId: false, protocols: protocols('range', 'roundrobin') })
   bench.join('b', { requiresKnownMemberId: false, protocols: protocols('sticky', 'roundrobin', 'range') })
   bench.join('c', { requiresKnownMemberId: false, protocols: protocols('roundrobin', 'range') })
@@ -116,7 +116,7 @@ test('the assignor with the most votes wins among those that all know', () => {
 })
 
 test('the leader that rejoins a stable group brings about a rebalance, a follower that says the same again does not', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a, b] = bench.stable(['a', 'b'])
   bench.join('b again', { memberId: b })
   const unchanged = bench.answer('b again')!
@@ -129,14 +129,14 @@ test('the leader that rejoins a stable group brings about a rebalance, a followe
 })
 
 test('a follower that changes its metadata brings about a rebalance', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [, b] = bench.stable(['a', 'b'])
   bench.join('b again', { memberId: b, protocols: protocols('range', 'roundrobin') })
   assert.equal(bench.group.state, 'PreparingRebalance')
 })
 
 test('a member whose answer was lost gets it again while the leader assigns', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.join('a', { requiresKnownMemberId: false })
   bench.advance(3_000)
   const first = bench.answer('a')!
@@ -147,7 +147,7 @@ test('a member whose answer was lost gets it again while the leader assigns', ()
 })
 
 test('who asks again while parked is answered once, on the newer request', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a, b] = bench.stable(['a', 'b'])
   bench.join('first', { memberId: b, protocols: protocols('range', 'sticky') })
   bench.join('second', { memberId: b, protocols: protocols('range', 'sticky') })
@@ -157,7 +157,7 @@ test('who asks again while parked is answered once, on the newer request', () =>
 })
 
 test('a new member that is parked has no session, but is given up after five minutes', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a] = bench.stable(['a'], { rebalanceTimeoutMs: 1_000_000, sessionTimeoutMs: 1_000_000 })
   bench.join('b', { requiresKnownMemberId: false, sessionTimeoutMs: 10_000 })
   bench.advance(NEW_MEMBER_JOIN_TIMEOUT_MS - 1)
@@ -168,13 +168,13 @@ test('a new member that is parked has no session, but is given up after five min
 })
 
 test('in version 0 the session time-out is also the time to rejoin', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.stable(['a'], { rebalanceTimeoutMs: -1, sessionTimeoutMs: 7_000 })
   assert.equal(bench.group.rebalanceTimeoutMs, 7_000)
 })
 
 test('bytes of a request are not kept: its buffer may be reused', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const mine = protocols('range')
   const [a] = bench.stable(['a'], { protocols: mine })
   const before = Buffer.from(mine[0].metadata)

@@ -9,7 +9,7 @@ import type { ClassicGroup } from './classic-group.ts'
 import { GroupOutcome, groupRecord } from './group-records.ts'
 import type { Groups } from './groups.ts'
 import type { Member, Protocol } from './member.ts'
-import { dismiss, joined, maybeCompleteJoin, maybeRebalance, rebalance, refusedJoin, renewSession } from './rebalance.ts'
+import { dismiss, joined, maybeCompleteJoin, maybeRebalance, refusedJoin, renewSession } from './rebalance.ts'
 
 export interface JoinRequest {
   readonly groupId: string
@@ -36,7 +36,14 @@ export interface JoinRequest {
  */
 export const NEW_MEMBER_JOIN_TIMEOUT_MS = 300_000
 
-type Join = GroupOutcome<JoinGroupResponseInput>
+/** A join under way. */
+interface Join {
+  readonly groups: Groups
+  readonly request: JoinRequest
+  readonly ticket: Ticket<JoinGroupResponseInput>
+  readonly now: number
+  readonly out: GroupOutcome<JoinGroupResponseInput>
+}
 
 /** `uuid` makes ids of new members; it is called at most once. */
 export function joinGroup(
@@ -45,8 +52,8 @@ export function joinGroup(
   ticket: Ticket<JoinGroupResponseInput>,
   now: number,
   uuid: () => string,
-): Join {
-  const out: Join = new GroupOutcome()
+): GroupOutcome<JoinGroupResponseInput> {
+  const out = new GroupOutcome<JoinGroupResponseInput>()
   const { memberId, groupInstanceId } = request
   const refuse = (errorCode: number, id = memberId) => out.reply(refusedJoin(errorCode, id))
 
@@ -66,29 +73,25 @@ export function joinGroup(
     return refuse(ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
   }
 
+  const join: Join = { groups, request, ticket, now, out }
   if (memberId === '') {
+    const newId = `${groupInstanceId ?? request.clientId}-${uuid()}`
     if (groupInstanceId !== null) {
-      const newId = `${groupInstanceId}-${uuid()}`
       const old = group.members.get(group.staticMemberId(groupInstanceId) ?? '')
-      if (old !== undefined) return replaceStaticMember(groups, group, old, newId, request, ticket, now, out)
-      return addMember(groups, group, newId, request, ticket, now, out)
+      return old === undefined ? addMember(join, group, newId) : replaceStaticMember(join, group, old, newId)
     }
-    const newId = `${request.clientId}-${uuid()}`
-    if (!request.requiresKnownMemberId) return addMember(groups, group, newId, request, ticket, now, out)
-    const timer = { kind: 'session', group, memberId: newId } as const
-    group.pendingMembers.set(newId, timer)
-    out.wakeAfter(request.sessionTimeoutMs, timer)
+    if (!request.requiresKnownMemberId) return addMember(join, group, newId)
+    out.wakeAfter(request.sessionTimeoutMs, group.expect(newId))
     return refuse(ErrorCode.MEMBER_ID_REQUIRED, newId)
   }
 
   const pending = group.pendingMembers.get(memberId)
   if (pending !== undefined && groupInstanceId === null) {
     out.cancel(pending)
-    return addMember(groups, group, memberId, request, ticket, now, out)
+    return addMember(join, group, memberId)
   }
-  const known = group.identify(memberId, groupInstanceId)
-  if (typeof known === 'number') return refuse(known)
-  return rejoin(groups, group, known, request, ticket, now, out)
+  const member = group.identify(memberId, groupInstanceId)
+  return typeof member === 'number' ? refuse(member) : rejoin(join, group, member)
 }
 
 /** While members are rejoining those who are back count: a group above its size loses the ones that come last. */
@@ -103,54 +106,57 @@ function hasRoom(group: ClassicGroup, memberId: string, maxSize: number): boolea
   }
 }
 
-function addMember(
-  groups: Groups,
-  group: ClassicGroup,
-  memberId: string,
-  request: JoinRequest,
-  ticket: Ticket<JoinGroupResponseInput>,
-  now: number,
-  out: Join,
-): Join {
-  if (group.members.size === 0) group.protocolType = request.protocolType
+function addMember(join: Join, group: ClassicGroup, memberId: string): Join['out'] {
+  const { groupInstanceId, clientId, clientHost, protocolType } = join.request
+  if (group.members.size === 0) group.protocolType = protocolType
   if (group.initialDelay !== null) group.initialDelay.memberAdded = true
-  const { groupInstanceId, clientId, clientHost } = request
   const member = group.add({ memberId, groupInstanceId, clientId, clientHost })
   member.isNew = true
-  takeIn(group, member, request, ticket, out)
-  out.wakeAfter(NEW_MEMBER_JOIN_TIMEOUT_MS, member.sessionTimer)
-  maybeRebalance(group, groups.config, `member ${memberId} joins${because(request)}`, now, out)
-  return out
+  takeIn(join, group, member)
+  join.out.wakeAfter(NEW_MEMBER_JOIN_TIMEOUT_MS, member.sessionTimer)
+  maybeRebalance(group, join.groups.config, because(join, `member ${memberId} joins`), join.now, join.out)
+  return join.out
 }
 
-function rejoin(
-  groups: Groups,
-  group: ClassicGroup,
-  member: Member,
-  request: JoinRequest,
-  ticket: Ticket<JoinGroupResponseInput>,
-  now: number,
-  out: Join,
-): Join {
+function rejoin(join: Join, group: ClassicGroup, member: Member): Join['out'] {
   // Nothing new: its answer was lost, or it only wants to know. A leader that asks in Stable has seen its topics change.
-  const unchanged = group.state !== 'PreparingRebalance' && member.matches(request.protocols)
+  const unchanged = group.state !== 'PreparingRebalance' && member.matches(join.request.protocols)
   if (unchanged && !(group.state === 'Stable' && group.isLeader(member.memberId))) {
-    renewSession(out, member)
-    return out.reply(joined(group, member))
+    renewSession(join.out, member)
+    return join.out.reply(joined(group, member))
   }
-  takeIn(group, member, request, ticket, out)
-  maybeRebalance(group, groups.config, `member ${member.memberId} rejoins${because(request)}`, now, out)
-  return out
+  takeIn(join, group, member)
+  maybeRebalance(group, join.groups.config, because(join, `member ${member.memberId} rejoins`), join.now, join.out)
+  return join.out
 }
 
-/** Stores what the member says of itself, and parks it. */
-function takeIn(
-  group: ClassicGroup,
-  member: Member,
-  request: JoinRequest,
-  ticket: Ticket<JoinGroupResponseInput>,
-  out: Join,
-): void {
+/** The process behind an instance id was restarted. The old member id is fenced; the place in the group is kept. */
+function replaceStaticMember(join: Join, group: ClassicGroup, old: Member, memberId: string): Join['out'] {
+  const { groups, request, now, out } = join
+  const formerLeaderId = group.leaderId
+  dismiss(group, old, ErrorCode.FENCED_INSTANCE_ID, out)
+  out.cancel(old.sessionTimer)
+  const member = group.replaceStatic(old, memberId)
+  takeIn(join, group, member)
+
+  // While the leader assigns, it may be doing so to the old id, and the new one would get nothing.
+  if (group.state !== 'Stable' || group.selectProtocol() !== group.protocolName) {
+    maybeRebalance(group, groups.config, because(join, `static member ${memberId} takes over from ${old.memberId}`), now, out)
+    return out
+  }
+  group.park(member, null)
+  const assignments = new Map(Array.from(group.members.values(), (each) => [each.memberId, each.assignment]))
+  out.write(groupRecord(group.groupId, group.completed(assignments, now)))
+  out.note(`group ${group.groupId}: static member ${memberId} takes over from ${old.memberId}`)
+  if (request.supportsSkippingAssignment) {
+    return out.reply({ ...joined(group, member), skipAssignment: group.isLeader(memberId) })
+  }
+  // An older client that learns that it leads would assign anew, for a generation that is long complete: it is told the old id.
+  return out.reply({ ...joined(group, member), leader: formerLeaderId ?? '', members: [] })
+}
+
+/** Notes what the member says of itself, and parks it. */
+function takeIn({ request, ticket, out }: Join, group: ClassicGroup, member: Member): void {
   // The client has given up its former request and asks again; nobody should wait for that one for ever.
   dismiss(group, member, ErrorCode.REBALANCE_IN_PROGRESS, out)
   const { sessionTimeoutMs, rebalanceTimeoutMs, protocols } = request
@@ -159,44 +165,6 @@ function takeIn(
   if (!member.isNew) renewSession(out, member)
 }
 
-/** The process behind an instance id was restarted. The old member id is fenced; the place in the group is kept. */
-function replaceStaticMember(
-  groups: Groups,
-  group: ClassicGroup,
-  old: Member,
-  memberId: string,
-  request: JoinRequest,
-  ticket: Ticket<JoinGroupResponseInput>,
-  now: number,
-  out: Join,
-): Join {
-  const formerLeaderId = group.leaderId
-  dismiss(group, old, ErrorCode.FENCED_INSTANCE_ID, out)
-  out.cancel(old.sessionTimer)
-  const member = group.replaceStatic(old, memberId)
-  takeIn(group, member, request, ticket, out)
-  out.note(`group ${group.groupId}: static member ${request.groupInstanceId} returns as ${memberId}, was ${old.memberId}`)
-  const reason = `static member ${memberId} returns${because(request)}`
-
-  if (group.state === 'CompletingRebalance') {
-    // The leader may be assigning to the old id right now, so the new one would get nothing.
-    rebalance(group, groups.config, reason, now, out)
-    return out
-  }
-  if (group.state !== 'Stable' || group.selectProtocol() !== group.protocolName) {
-    maybeRebalance(group, groups.config, reason, now, out)
-    return out
-  }
-  group.park(member, null)
-  const assignments = new Map(Array.from(group.members.values(), (each) => [each.memberId, each.assignment]))
-  out.write(groupRecord(group.groupId, group.completed(assignments, now)))
-  if (request.supportsSkippingAssignment) {
-    return out.reply({ ...joined(group, member), skipAssignment: group.isLeader(memberId) })
-  }
-  // An older client that learns that it leads would assign anew, for a generation that is long complete: it is told the old id.
-  return out.reply({ ...joined(group, member), leader: formerLeaderId ?? '', members: [] })
-}
-
-function because({ reason }: JoinRequest): string {
-  return reason ? `: ${reason}` : ''
+function because({ request: { reason } }: Join, what: string): string {
+  return reason ? `${what} (${reason})` : what
 }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Bench, errorOf } from './bench.ts'
+import { errorOf, Workbench } from './workbench.ts'
 
 test('a member that leaves makes the others rebalance at once', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a, b] = bench.stable(['a', 'b'])
   assert.deepEqual(bench.leave({ memberId: a }), ['NONE'])
   assert.equal(bench.heartbeat(b), 'REBALANCE_IN_PROGRESS')
@@ -11,7 +11,7 @@ test('a member that leaves makes the others rebalance at once', () => {
 })
 
 test('several leave in one request, each with its own answer, and the rest rebalances once', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a, b, c] = bench.stable(['a', 'b', 'c'])
   assert.deepEqual(bench.leave({ memberId: a }, { memberId: 'nobody' }, { memberId: b }, {}), [
     'NONE',
@@ -24,7 +24,7 @@ test('several leave in one request, each with its own answer, and the rest rebal
 })
 
 test('an administrator removes a static member by its instance id', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.join('a', { groupInstanceId: 'a' })
   bench.advance(3_000)
   bench.assign([bench.answer('a')!.memberId])
@@ -33,7 +33,7 @@ test('an administrator removes a static member by its instance id', () => {
 })
 
 test('whose join is parked learns that it is no longer a member', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a, b] = bench.stable(['a', 'b'])
   bench.join('a again', { memberId: a })
   bench.leave({ memberId: a })
@@ -43,7 +43,7 @@ test('whose join is parked learns that it is no longer a member', () => {
 })
 
 test('the last one missing opens the barrier by leaving', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a, b] = bench.stable(['a', 'b'])
   bench.join('a again', { memberId: a })
   bench.leave({ memberId: b })
@@ -51,7 +51,7 @@ test('the last one missing opens the barrier by leaving', () => {
 })
 
 test('who was only given an id can leave, without disturbing anybody', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a] = bench.stable(['a'])
   bench.join('b')
   assert.deepEqual(bench.leave({ memberId: bench.answer('b')!.memberId }), ['NONE'])
@@ -59,5 +59,5 @@ test('who was only given an id can leave, without disturbing anybody', () => {
 })
 
 test('nobody can leave a group that is not there', () => {
-  assert.deepEqual(new Bench().leave({ memberId: 'a' }), ['UNKNOWN_MEMBER_ID'])
+  assert.deepEqual(new Workbench().leave({ memberId: 'a' }), ['UNKNOWN_MEMBER_ID'])
 })

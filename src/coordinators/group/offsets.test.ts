@@ -3,14 +3,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { decodeGroupRecord } from '../../protocol/internal-records/group-records.ts'
-import { Bench, errorOf, GROUP, protocols } from './bench.ts'
 import { deleteOffsets, dropTopicOffsets } from './delete-offsets.ts'
 import { fetchOffsets } from './fetch-offsets.ts'
+import { errorOf, GROUP, protocols, Workbench } from './workbench.ts'
 
 const old = { requiresKnownMemberId: false }
 
 test('a client that uses no group management commits without a member, and makes the group', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   assert.equal(bench.commit('t', 5n), 'NONE')
   assert.equal(bench.committed('t'), 5n)
   assert.equal(bench.group.state, 'Empty')
@@ -18,7 +18,7 @@ test('a client that uses no group management commits without a member, and makes
 })
 
 test('a commit without a member is refused as soon as the group has some', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a] = bench.stable(['a'])
   assert.equal(bench.commit('t', 5n), 'UNKNOWN_MEMBER_ID')
   bench.leave({ memberId: a })
@@ -26,7 +26,7 @@ test('a commit without a member is refused as soon as the group has some', () =>
 })
 
 test('a member commits in its generation, and in no other', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a] = bench.stable(['a'])
   assert.equal(bench.commit('t', 5n, { memberId: a, generationId: 1 }), 'NONE')
   assert.equal(bench.commit('t', 6n, { memberId: a, generationId: 0 }), 'ILLEGAL_GENERATION')
@@ -36,7 +36,7 @@ test('a member commits in its generation, and in no other', () => {
 })
 
 test('members that are called to rejoin may still commit, those who wait for the leader may not', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a, b] = bench.stable(['a', 'b'])
   bench.join('a again', { memberId: a })
   assert.equal(bench.commit('t', 5n, { memberId: b, generationId: 1 }), 'NONE')
@@ -45,21 +45,21 @@ test('members that are called to rejoin may still commit, those who wait for the
 })
 
 test('a commit with a generation to a group that is not there is told so in words that its version knows', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   assert.equal(bench.commit('t', 5n, { memberId: 'a', generationId: 1, version: 8 }), 'ILLEGAL_GENERATION')
   assert.equal(bench.commit('t', 5n, { memberId: 'a', generationId: 1, version: 9 }), 'GROUP_ID_NOT_FOUND')
   assert.equal(bench.groups.get(GROUP), undefined)
 })
 
 test('metadata is stored up to its limit, counted in characters', () => {
-  const bench = new Bench({ offsetMetadataMaxBytes: 4 })
+  const bench = new Workbench({ offsetMetadataMaxBytes: 4 })
   assert.equal(bench.commit('t', 5n, { metadata: 'žluť' }), 'NONE')
   assert.equal(bench.commit('t', 6n, { metadata: 'žluťo' }), 'OFFSET_METADATA_TOO_LARGE')
   assert.equal(bench.groups.offsets.get(GROUP, 't', 0)?.metadata, 'žluť')
 })
 
 test('offset, leader epoch and metadata come back as they were committed', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.commit('t', 5n, { metadata: 'note' })
   const request = { groupId: GROUP, topics: [{ name: 't', partitionIndexes: [0] }] }
   assert.deepEqual(bench.take(fetchOffsets(bench.groups, request)).topics, [
@@ -71,7 +71,7 @@ test('offset, leader epoch and metadata come back as they were committed', () =>
 })
 
 test('nothing committed is offset -1 without an error: for a partition, a topic, or a whole group', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const none = { committedOffset: -1n, committedLeaderEpoch: -1, metadata: '', errorCode: 0 }
   const request = { groupId: GROUP, topics: [{ name: 't', partitionIndexes: [0, 7] }] }
   const unknown = bench.take(fetchOffsets(bench.groups, request))
@@ -90,7 +90,7 @@ test('nothing committed is offset -1 without an error: for a partition, a topic,
 })
 
 test('no list of topics asks for every commit, an empty list for none', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.commit('t', 5n)
   bench.commit('u', 6n)
   const all = bench.take(fetchOffsets(bench.groups, { groupId: GROUP, topics: null }))
@@ -106,20 +106,20 @@ test('no list of topics asks for every commit, an empty list for none', () => {
 })
 
 test('offsets are stored in the form that Kafka reads: version 3, 1 with an expiry of their own, 4 with a topic id', () => {
-  const versionOf = (bench: Bench) => bench.log.at(-1)!.value!.readInt16BE(0)
-  const bench = new Bench()
+  const versionOf = (bench: Workbench) => bench.log.at(-1)!.value!.readInt16BE(0)
+  const bench = new Workbench()
   bench.commit('t', 5n)
   assert.equal(bench.log[0].key.toString('hex'), '0001' + '000167' + '000174' + '00000000')
   assert.equal(versionOf(bench), 3)
   bench.commit('t', 5n, { retentionTimeMs: 1_000n })
   assert.equal(versionOf(bench), 1)
-  const withIds = new Bench({}, () => 'AAAAAAAAAAAAAAAAAAAAAQ')
+  const withIds = new Workbench({}, () => 'AAAAAAAAAAAAAAAAAAAAAQ')
   withIds.commit('t', 5n)
   assert.equal(versionOf(withIds), 4)
 })
 
 test('a generation is stored in version 3, and read back whole', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a] = bench.stable(['a'])
   const { key, value } = bench.log.at(-1)!
   assert.equal(value!.readInt16BE(0), 3)
@@ -141,7 +141,7 @@ test('a generation is stored in version 3, and read back whole', () => {
 
 test('offsets of a topic that was deleted and made again are not those of the new one', () => {
   let id = 'AAAAAAAAAAAAAAAAAAAAAQ'
-  const bench = new Bench({}, () => id)
+  const bench = new Workbench({}, () => id)
   bench.commit('t', 5n)
   assert.equal(bench.committed('t'), 5n)
   id = 'AAAAAAAAAAAAAAAAAAAAAg'
@@ -152,7 +152,7 @@ test('offsets of a topic that was deleted and made again are not those of the ne
 })
 
 test('an administrator deletes offsets, but not of topics that the group reads', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a] = bench.stable(['a'])
   bench.commit('t', 5n, { memberId: a, generationId: 1 })
   bench.commit('u', 6n, { memberId: a, generationId: 1 })
@@ -171,11 +171,11 @@ test('an administrator deletes offsets, but not of topics that the group reads',
   )
   assert.equal(bench.committed('t'), 5n)
   assert.equal(bench.committed('u'), -1n)
-  assert.equal(Bench.restartedFrom(bench.log).committed('u'), -1n)
+  assert.equal(Workbench.restartedFrom(bench.log).committed('u'), -1n)
 })
 
 test('of a group whose members we cannot understand no offsets are deleted while it lives', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.stable(['a'], { protocolType: 'connect' })
   const request = { groupId: GROUP, topics: [{ name: 't', partitions: [{ partitionIndex: 0 }] }] }
   assert.equal(errorOf(bench.take(deleteOffsets(bench.groups, request))), 'NON_EMPTY_GROUP')
@@ -183,7 +183,7 @@ test('of a group whose members we cannot understand no offsets are deleted while
 })
 
 test('consumers whose metadata cannot be read are taken to read every topic', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a] = bench.stable(['a'], { protocols: [{ name: 'range', metadata: Buffer.from([0]) }] })
   bench.commit('t', 5n, { memberId: a, generationId: 1 })
   const request = { groupId: GROUP, topics: [{ name: 't', partitions: [{ partitionIndex: 0 }] }] }
@@ -192,7 +192,7 @@ test('consumers whose metadata cannot be read are taken to read every topic', ()
 })
 
 test('the offsets of a topic that is deleted are dropped, even of a group that reads it', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.join('a', old)
   bench.advance(3_000)
   const a = bench.answer('a')!.memberId

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { SyncGroupResponseInput } from '../../protocol/messages/14-sync-group.ts'
-import { Bench, errorOf } from './bench.ts'
+import { errorOf, Workbench } from './workbench.ts'
 
 const old = { requiresKnownMemberId: false }
 
 test('an empty group waits for more members before its first generation', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.join('a', old)
   bench.advance(2_999)
   assert.equal(bench.answer('a'), undefined)
@@ -15,7 +15,7 @@ test('an empty group waits for more members before its first generation', () => 
 })
 
 test('each member that arrives makes an empty group wait longer, up to the rebalance time-out', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.join('a', { ...old, rebalanceTimeoutMs: 7_000 })
   for (const name of ['b', 'c', 'd']) {
     bench.advance(2_000)
@@ -28,14 +28,14 @@ test('each member that arrives makes an empty group wait longer, up to the rebal
 })
 
 test('the delay can be switched off', () => {
-  const bench = new Bench({ initialRebalanceDelayMs: 0 })
+  const bench = new Workbench({ initialRebalanceDelayMs: 0 })
   bench.join('a', old)
   bench.advance(0)
   assert.equal(bench.answer('a')?.generationId, 1)
 })
 
 test('all are answered together, when the last member has rejoined', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a, b] = bench.stable(['a', 'b'])
   bench.join('c', old)
   bench.join('a again', { memberId: a })
@@ -46,7 +46,7 @@ test('all are answered together, when the last member has rejoined', () => {
 })
 
 test('who has been given an id but has not come back yet is waited for', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a] = bench.stable(['a'])
   bench.join('b')
   const { memberId } = bench.answer('b')!
@@ -57,7 +57,7 @@ test('who has been given an id but has not come back yet is waited for', () => {
 })
 
 test('the barrier opens when who was only expected does not come', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a] = bench.stable(['a'])
   bench.join('b', { sessionTimeoutMs: 10_000 })
   bench.join('a again', { memberId: a })
@@ -66,7 +66,7 @@ test('the barrier opens when who was only expected does not come', () => {
 })
 
 test('members that do not rejoin within the longest rebalance time-out are dropped', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.join('a', { ...old, rebalanceTimeoutMs: 20_000, sessionTimeoutMs: 60_000 })
   bench.join('b', { ...old, rebalanceTimeoutMs: 30_000, sessionTimeoutMs: 60_000 })
   bench.advance(6_000)
@@ -84,7 +84,7 @@ test('members that do not rejoin within the longest rebalance time-out are dropp
 })
 
 test('a leader that does not rejoin is replaced by one that did', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [, b] = bench.stable(['a', 'b'], { sessionTimeoutMs: 300_000 })
   bench.join('b again', { memberId: b, protocolType: 'consumer', protocols: [{ name: 'range', metadata: Buffer.from('new') }] })
   bench.advance(60_000)
@@ -92,7 +92,7 @@ test('a leader that does not rejoin is replaced by one that did', () => {
 })
 
 test('a member that is not heard of in time is removed, and the others rebalance', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a, b] = bench.stable(['a', 'b'])
   bench.advance(9_000)
   assert.equal(bench.heartbeat(a), 'NONE')
@@ -103,7 +103,7 @@ test('a member that is not heard of in time is removed, and the others rebalance
 })
 
 test('a parked member needs no heartbeat, and has its whole session ahead when it is answered', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a, b] = bench.stable(['a', 'b'], { sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 60_000 })
   bench.join('a again', { memberId: a })
   for (let i = 0; i < 5; i++) {
@@ -117,7 +117,7 @@ test('a parked member needs no heartbeat, and has its whole session ahead when i
 })
 
 test('a rebalance that begins while the leader assigns calls back those who wait for it', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.join('a', old)
   bench.join('b', old)
   bench.advance(6_000)
@@ -130,20 +130,20 @@ test('a rebalance that begins while the leader assigns calls back those who wait
 })
 
 test('a group whose last member has gone begins an empty generation, which is stored', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a] = bench.stable(['a'])
   assert.deepEqual(bench.leave({ memberId: a }), ['NONE'])
   assert.equal(bench.group.state, 'Empty')
   assert.equal(bench.group.generationId, 2)
   assert.equal(bench.group.leaderId, null)
-  const restarted = Bench.restartedFrom(bench.log)
+  const restarted = Workbench.restartedFrom(bench.log)
   assert.equal(restarted.group.state, 'Empty')
   assert.equal(restarted.group.generationId, 2)
   assert.equal(restarted.group.stateTimestampMs, bench.group.stateTimestampMs)
 })
 
 test('eager and cooperative members go through the same steps: who still owns something rejoins and brings about another generation', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const cooperative = { protocols: [{ name: 'cooperative-sticky', metadata: Buffer.from('owns nothing') }] }
   bench.join('a', { ...old, ...cooperative })
   bench.advance(3_000)

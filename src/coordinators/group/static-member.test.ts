@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { SyncGroupResponseInput } from '../../protocol/messages/14-sync-group.ts'
-import { Bench, errorOf, protocols } from './bench.ts'
+import { errorOf, protocols, Workbench } from './workbench.ts'
 
 /** Two static members, `left` leading and `right` following, stable. */
-function pair(): { bench: Bench; left: string; right: string } {
-  const bench = new Bench()
+function pair(): { bench: Workbench; left: string; right: string } {
+  const bench = new Workbench()
   bench.join('left', { groupInstanceId: 'left' })
   bench.join('right', { groupInstanceId: 'right' })
   bench.advance(6_000)
@@ -37,7 +37,7 @@ test('the new id is stored: after a restart of the coordinator it is the one tha
   const { bench, right } = pair()
   bench.join('back', { groupInstanceId: 'right' })
   const { memberId } = bench.answer('back')!
-  const restarted = Bench.restartedFrom(bench.log)
+  const restarted = Workbench.restartedFrom(bench.log)
   assert.equal(restarted.heartbeat(memberId, 1, 'right'), 'NONE')
   assert.equal(restarted.heartbeat(right, 1, 'right'), 'FENCED_INSTANCE_ID')
 })
@@ -74,7 +74,7 @@ test('a static leader that cannot skip is told that its former self leads, so th
 })
 
 test('a static member that returns with another favourite brings about a rebalance', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.join('a', { groupInstanceId: 'a', protocols: protocols('range', 'roundrobin') })
   bench.advance(3_000)
   bench.assign([bench.answer('a')!.memberId])
@@ -85,7 +85,7 @@ test('a static member that returns with another favourite brings about a rebalan
 })
 
 test('a static member that returns while the leader assigns brings about a rebalance', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.join('a', { groupInstanceId: 'a' })
   bench.join('b', { groupInstanceId: 'b' })
   bench.advance(6_000)
@@ -121,7 +121,7 @@ test('a static member that just stops keeps its place until its session ends', (
 })
 
 test('static members that are late for a rebalance stay in the group', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.join('a', { groupInstanceId: 'a', sessionTimeoutMs: 300_000 })
   bench.join('b', { groupInstanceId: 'b', sessionTimeoutMs: 300_000 })
   bench.advance(6_000)
@@ -141,7 +141,7 @@ test('an instance that is not in the group is unknown', () => {
 })
 
 test('a rebalance for which only static members are left, none of them back, goes on until one is', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   bench.join('a', { groupInstanceId: 'a', sessionTimeoutMs: 300_000 })
   bench.join('b', { groupInstanceId: 'b', sessionTimeoutMs: 300_000 })
   bench.join('c', { requiresKnownMemberId: false })

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { SyncGroupResponseInput } from '../../protocol/messages/14-sync-group.ts'
-import { Bench, errorOf } from './bench.ts'
+import { errorOf, Workbench } from './workbench.ts'
 
 const old = { requiresKnownMemberId: false }
 
 /** Two members that have joined, the first leading, and have not yet synced. */
-function assigning(): { bench: Bench; a: string; b: string } {
-  const bench = new Bench()
+function assigning(): { bench: Workbench; a: string; b: string } {
+  const bench = new Workbench()
   bench.join('a', old)
   bench.join('b', old)
   bench.advance(6_000)
@@ -43,14 +43,14 @@ test('a member that the leader leaves out gets no bytes', () => {
 })
 
 test('in a stable group everybody gets what was stored', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a] = bench.stable(['a', 'b'])
   bench.sync('again', a)
   assert.equal(bench.answer<SyncGroupResponseInput>('again')?.assignment.toString(), a)
 })
 
 test('while members rejoin there is nothing to sync', () => {
-  const bench = new Bench()
+  const bench = new Workbench()
   const [a, b] = bench.stable(['a', 'b'])
   bench.join('a again', { memberId: a })
   bench.sync('b', b)

@@ -30,6 +30,11 @@ export class SimulatedClock implements CoordinatorClock {
     }
   }
 
+  /** The process is frozen: time passes, and nothing runs. */
+  freeze(ms: number): void {
+    this.nowMs += ms
+  }
+
   /** Runs what is due on the way, in order, and lets promises settle after each. */
   async advance(ms: number): Promise<void> {
     const end = this.nowMs + ms

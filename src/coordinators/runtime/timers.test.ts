@@ -67,3 +67,18 @@ test('what fires may set the same timer again', async () => {
   await clock.advance(100)
   assert.equal(a.rounds, 3)
 })
+
+test('after a freeze there is time to hear who has sent something meanwhile, once', async () => {
+  const { clock, fired, timers, a, b } = start()
+  timers.set(a, 100)
+  timers.set(b, 100)
+  clock.freeze(60_000)
+  await clock.advance(0)
+  assert.deepEqual(fired, [])
+  timers.set(a, 5_000)
+  clock.freeze(30_000)
+  await clock.advance(0)
+  assert.deepEqual(fired, ['b'])
+  await clock.advance(1_000)
+  assert.deepEqual(fired, ['b', 'a'])
+})

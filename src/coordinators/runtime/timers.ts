@@ -3,8 +3,15 @@
 
 import type { CoordinatorClock } from './ports.ts'
 
+/** So late a timer fires only if this process was frozen: what members sent meanwhile lies unread in its sockets. */
+const STALL_MS = 1_000
+/** Enough to read it. */
+const GRACE_MS = 1_000
+
 interface Entry {
   deadline: number
+  /** Nobody is judged for a silence that was ours; but only once, or a slow machine would never give anybody up. */
+  hadGrace: boolean
   /** When the clock will call; never after the deadline. */
   armedFor: number
   handle: { cancel(): void }
@@ -29,10 +36,11 @@ export class Timers<Timer extends object> {
     const deadline = now + delayMs
     const entry = this.entries.get(timer)
     if (entry === undefined) {
-      this.entries.set(timer, { deadline, armedFor: deadline, handle: this.arm(timer, delayMs) })
+      this.entries.set(timer, { deadline, hadGrace: false, armedFor: deadline, handle: this.arm(timer, delayMs) })
       return
     }
     entry.deadline = deadline
+    entry.hadGrace = false
     if (entry.armedFor <= deadline) return
     entry.handle.cancel()
     entry.armedFor = deadline
@@ -53,7 +61,12 @@ export class Timers<Timer extends object> {
     return this.clock.timer(delayMs, () => {
       const entry = this.entries.get(timer)
       if (entry === undefined) return
-      const left = entry.deadline - this.clock.monotonicMs()
+      const now = this.clock.monotonicMs()
+      if (now - entry.armedFor > STALL_MS && entry.deadline < now + GRACE_MS && !entry.hadGrace) {
+        entry.hadGrace = true
+        entry.deadline = now + GRACE_MS
+      }
+      const left = entry.deadline - now
       if (left > 0) {
         entry.armedFor = entry.deadline
         entry.handle = this.arm(timer, left)

@@ -28,7 +28,7 @@ interface Named {
   readonly name: string
 }
 
-export class Bench {
+export class Workbench {
   readonly groups: Groups
   /** What would be in the log, in its stored form. */
   readonly log: LogRecord[] = []
@@ -43,8 +43,8 @@ export class Bench {
   }
 
   /** Another coordinator takes over what was stored. */
-  static restartedFrom(log: readonly LogRecord[], config: Partial<GroupConfig> = {}): Bench {
-    const bench = new Bench(config)
+  static restartedFrom(log: readonly LogRecord[], config: Partial<GroupConfig> = {}): Workbench {
+    const bench = new Workbench(config)
     for (const { key, value } of log) {
       bench.groups.replay(groupCodec.decode(key, value)!)
       bench.log.push({ key, value })
