@@ -1,11 +1,11 @@
 // KafkaJS in tests: its log kept for the case of failure, everything disconnected when the test ends, what came in one list.
 
-import { Console } from 'node:console'
 import type { TestContext } from 'node:test'
 import {
   type Admin,
   type Consumer,
   type ConsumerConfig,
+  type ConsumerRunConfig,
   type ConsumerSubscribeTopics,
   type IHeaders,
   Kafka,
@@ -14,6 +14,7 @@ import {
   type Producer,
   type ProducerConfig,
 } from 'kafkajs'
+import { onFailure } from './on-failure.ts'
 
 // KafkaJS computes waiting times below zero, which newer Nodes warn of; all other warnings are shown.
 process.removeAllListeners('warning').on('warning', (warning) => {
@@ -36,9 +37,7 @@ export interface Received {
 /** A KafkaJS client that retries soon. Its log comes out if the test fails. */
 export function kafkaFor(t: TestContext, bootstrapServers: string, config: Partial<KafkaConfig> = {}): Kafka {
   const lines: string[] = []
-  t.after(() => {
-    if (!t.passed) new Console(process.stderr).log(`KafkaJS, in "${t.name}":\n${lines.join('\n')}`)
-  })
+  onFailure(t, () => lines.join('\n'))
   return new Kafka({
     brokers: [bootstrapServers],
     logLevel: logLevel.INFO,
@@ -78,7 +77,7 @@ export interface Consuming {
 export async function consuming(
   t: TestContext,
   kafka: Kafka,
-  { fromBeginning = true, topics, ...config }: ConsumerConfig & ConsumerSubscribeTopics,
+  { fromBeginning = true, topics, autoCommitInterval, ...config }: ConsumerConfig & ConsumerSubscribeTopics & ConsumerRunConfig,
 ): Promise<Consuming> {
   const consumer = kafka.consumer({ heartbeatInterval: 300, maxWaitTimeInMs: 200, ...config })
   t.after(() => consumer.disconnect())
@@ -90,6 +89,7 @@ export async function consuming(
   await consumer.connect()
   await consumer.subscribe({ topics, fromBeginning })
   await consumer.run({
+    ...(autoCommitInterval !== undefined && { autoCommitInterval }),
     async eachMessage({ topic, partition, message }) {
       const { offset, key, value, headers, timestamp } = message
       received.push({

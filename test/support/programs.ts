@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { onFailure } from './on-failure.ts'
 
 export interface Program<Event> {
   readonly child: ChildProcess
@@ -34,9 +35,7 @@ export function startProgram<Event>(t: TestContext, name: string, args: readonly
     child.kill('SIGKILL')
     await ended
   }
-  t.after(async () => {
-    await kill()
-    if (!t.passed && errors !== '') process.stderr.write(`${name}, in "${t.name}":\n${errors}`)
-  })
+  t.after(kill)
+  onFailure(t, () => `${name}.ts said: ${errors}`)
   return { child, events, ended, kill }
 }
