@@ -140,3 +140,12 @@ test('a subscription to a topic counts by what the members say now', () => {
   live(bench, a, RETENTION)
   assert.equal(expire(bench), 1)
 })
+
+test('offsets that outlived their group still expire', () => {
+  const bench = new Workbench()
+  bench.commit('t', 5n)
+  bench.groups.replay({ type: 'GroupMetadata', key: { group: GROUP }, value: null })
+  assert.equal(bench.committed('t'), 5n)
+  bench.advance(RETENTION)
+  assert.equal(expire(bench), 1)
+})

@@ -62,8 +62,10 @@ export class Groups {
       }
       case 'GroupMetadata': {
         const { group } = record.key
-        if (record.value === null) this.groups.delete(group)
-        else this.getOrCreate(group).restore(record.value)
+        if (record.value !== null) return this.getOrCreate(group).restore(record.value)
+        this.groups.delete(group)
+        // Its offsets are deleted before it. Should some be left all the same, they must belong to a group to ever expire.
+        if (this.offsets.hasAny(group)) this.getOrCreate(group)
       }
     }
   }
