@@ -32,7 +32,11 @@ function onPinnedNode(arguments_) {
   }
   const child = spawn(pinnedNode, arguments_, { stdio: 'inherit' })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  // npm, told to stop, kills the shell between it and us, and the shell tells nobody.
+  const parent = process.ppid
+  const orphaned = setInterval(() => process.ppid !== parent && child.kill('SIGTERM'), 500)
   child.on('exit', (code, signal) => {
+    clearInterval(orphaned)
     if (signal === null) process.exit(code)
     process.removeAllListeners(signal)
     process.kill(process.pid, signal)
