@@ -1,7 +1,7 @@
 // A disk in memory: `storage: 'memory'`, tests, and the ground under the fault-injecting disk of the simulator.
 // Files are pages, so that growing one copies nothing, and outlive the handles on them, as inodes do.
 
-import { type Disk, DiskError, type DiskFile, type DiskLock } from './disk.ts'
+import { type DirectoryEntry, type Disk, DiskError, type DiskFile, type DiskLock } from './disk.ts'
 
 /** Large enough that a log of a gigabyte has few pages; files smaller than a page take what they need, rounded up to a power of two. */
 const PAGE_SIZE = 64 * 1024
@@ -80,142 +80,176 @@ interface Directory {
 
 const isDirectory = (node: Directory | Pages | undefined): node is Directory => node !== undefined && 'children' in node
 
-export class MemoryDisk implements Disk {
-  /** May be changed at any time: the disk fills up, or is given room. */
+/** What stays when a process ends. */
+interface Medium {
+  readonly root: Directory
+  readonly locks: Set<string>
   capacityBytes: number
-  private readonly root: Directory = { children: new Map() }
-  private readonly locks = new Set<string>()
-  /** Handles of an older life are dead (see `kill`). */
-  private life = 0
-  private usedBytes = 0
+  usedBytes: number
+}
 
-  constructor(options: MemoryDiskOptions = {}) {
-    this.capacityBytes = options.capacityBytes ?? Number.MAX_SAFE_INTEGER
+export class MemoryDisk implements Disk {
+  private readonly medium: Medium
+  private alive = true
+
+  constructor(options: MemoryDiskOptions = {}, medium?: Medium) {
+    this.medium = medium ?? {
+      root: { children: new Map() },
+      locks: new Set(),
+      capacityBytes: options.capacityBytes ?? Number.MAX_SAFE_INTEGER,
+      usedBytes: 0,
+    }
+  }
+
+  /** May be changed at any time: the disk fills up, or is given room. */
+  set capacityBytes(bytes: number) {
+    this.medium.capacityBytes = bytes
   }
 
   /**
-   * What `kill -9` of the process leaves: all that was written stays; locks are free; calls under way and handles from before never
-   * answer again.
+   * `kill -9` of the process: this object and the files opened through it never answer again. Returns the disk as the next
+   * process finds it: all that was written is there, and locks are free.
    */
-  kill(): void {
-    this.life++
-    this.locks.clear()
+  kill(): MemoryDisk {
+    this.alive = false
+    this.medium.locks.clear()
+    return new MemoryDisk({}, this.medium)
   }
 
-  async open(path: string, mode: 'read' | 'write'): Promise<DiskFile> {
-    const { parent, name } = this.place(path)
-    let node = parent.children.get(name)
-    if (node === undefined) {
-      if (mode === 'read') throw failure('ENOENT', path)
-      node = new Pages()
-      parent.children.set(name, node)
-    }
-    if (isDirectory(node)) throw failure('EISDIR', path)
-    const life = this.life
-    return new MemoryFile(this, path, node, () => this.life === life)
-  }
-
-  async readFile(path: string): Promise<Buffer> {
-    const pages = this.file(path)
-    const contents = Buffer.allocUnsafe(pages.size)
-    pages.read(contents, 0)
-    return contents
-  }
-
-  async replaceFile(path: string, contents: Buffer): Promise<void> {
-    const { parent, name } = this.place(path)
-    const replaced = parent.children.get(name)
-    if (isDirectory(replaced)) throw failure('EISDIR', path)
-    const pages = new Pages()
-    this.charged(path, pages, contents.length, () => pages.write(contents, 0))
-    this.free(replaced)
-    parent.children.set(name, pages)
-  }
-
-  async exists(path: string): Promise<boolean> {
-    return this.find(path) !== undefined
-  }
-
-  async fileSize(path: string): Promise<number> {
-    return this.file(path).size
-  }
-
-  async rename(from: string, to: string): Promise<void> {
-    const source = this.place(from)
-    const target = this.place(to)
-    const node = source.parent.children.get(source.name)
-    const replaced = target.parent.children.get(target.name)
-    if (node === undefined) throw failure('ENOENT', from)
-    if (node === replaced) return
-    if (replaced !== undefined) {
-      if (isDirectory(node) !== isDirectory(replaced)) throw failure(isDirectory(node) ? 'ENOTDIR' : 'EISDIR', to)
-      if (isDirectory(replaced) && replaced.children.size > 0) throw failure('ENOTEMPTY', to)
-      this.free(replaced)
-    }
-    source.parent.children.delete(source.name)
-    target.parent.children.set(target.name, node)
-  }
-
-  async remove(path: string): Promise<void> {
-    if (this.find(path) === undefined) return
-    const { parent, name } = this.place(path)
-    this.free(parent.children.get(name))
-    parent.children.delete(name)
-  }
-
-  async makeDirectory(path: string): Promise<void> {
-    let directory = this.root
-    for (const name of parts(path)) {
-      let child = directory.children.get(name)
-      if (child === undefined) {
-        child = { children: new Map() }
-        directory.children.set(name, child)
+  open(path: string, mode: 'read' | 'write'): Promise<DiskFile> {
+    return this.settle(() => {
+      const { parent, name } = this.place(path)
+      let node = parent.children.get(name)
+      if (node === undefined) {
+        if (mode === 'read') throw failure('ENOENT', path)
+        node = new Pages()
+        parent.children.set(name, node)
       }
-      if (!isDirectory(child)) throw failure('ENOTDIR', path)
-      directory = child
-    }
+      if (isDirectory(node)) throw failure('EISDIR', path)
+      return new MemoryFile(this, path, node)
+    })
   }
 
-  async list(path: string): Promise<{ name: string; isDirectory: boolean }[]> {
-    return [...this.directory(path).children].map(([name, node]) => ({ name, isDirectory: isDirectory(node) }))
+  readFile(path: string): Promise<Buffer> {
+    return this.settle(() => {
+      const pages = this.file(path)
+      const contents = Buffer.allocUnsafe(pages.size)
+      pages.read(contents, 0)
+      return contents
+    })
   }
 
-  async syncDirectory(path: string): Promise<void> {
-    this.directory(path)
+  replaceFile(path: string, contents: Buffer): Promise<void> {
+    return this.settle(() => {
+      const { parent, name } = this.place(path)
+      const replaced = parent.children.get(name)
+      if (isDirectory(replaced)) throw failure('EISDIR', path)
+      const pages = new Pages()
+      this.charged(path, pages, contents.length, () => pages.write(contents, 0))
+      this.free(replaced)
+      parent.children.set(name, pages)
+    })
   }
 
-  async space(): Promise<{ totalBytes: number; freeBytes: number }> {
-    return { totalBytes: this.capacityBytes, freeBytes: Math.max(0, this.capacityBytes - this.usedBytes) }
+  exists(path: string): Promise<boolean> {
+    return this.settle(() => this.find(path) !== undefined)
   }
 
-  async lock(path: string): Promise<DiskLock | undefined> {
-    this.place(path)
-    if (this.locks.has(path)) return undefined
-    this.locks.add(path)
-    const life = this.life
-    return {
-      release: async () => {
-        if (this.life === life) this.locks.delete(path)
-      },
-    }
+  fileSize(path: string): Promise<number> {
+    return this.settle(() => this.file(path).size)
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return this.settle(() => {
+      const source = this.place(from)
+      const target = this.place(to)
+      const node = source.parent.children.get(source.name)
+      const replaced = target.parent.children.get(target.name)
+      if (node === undefined) throw failure('ENOENT', from)
+      if (node === replaced) return
+      if (replaced !== undefined) {
+        if (isDirectory(node) !== isDirectory(replaced)) throw failure(isDirectory(node) ? 'ENOTDIR' : 'EISDIR', to)
+        if (isDirectory(replaced) && replaced.children.size > 0) throw failure('ENOTEMPTY', to)
+        this.free(replaced)
+      }
+      source.parent.children.delete(source.name)
+      target.parent.children.set(target.name, node)
+    })
+  }
+
+  remove(path: string): Promise<void> {
+    return this.settle(() => {
+      if (this.find(path) === undefined) return
+      const { parent, name } = this.place(path)
+      this.free(parent.children.get(name))
+      parent.children.delete(name)
+    })
+  }
+
+  makeDirectory(path: string): Promise<void> {
+    return this.settle(() => {
+      let directory = this.medium.root
+      for (const name of parts(path)) {
+        let child = directory.children.get(name)
+        if (child === undefined) {
+          child = { children: new Map() }
+          directory.children.set(name, child)
+        }
+        if (!isDirectory(child)) throw failure('ENOTDIR', path)
+        directory = child
+      }
+    })
+  }
+
+  list(path: string): Promise<DirectoryEntry[]> {
+    return this.settle(() => [...this.directory(path).children].map(([name, node]) => ({ name, isDirectory: isDirectory(node) })))
+  }
+
+  syncDirectory(path: string): Promise<void> {
+    return this.settle(() => void this.directory(path))
+  }
+
+  space(_path: string): Promise<{ totalBytes: number; freeBytes: number }> {
+    const { capacityBytes, usedBytes } = this.medium
+    return this.settle(() => ({ totalBytes: capacityBytes, freeBytes: Math.max(0, capacityBytes - usedBytes) }))
+  }
+
+  lock(path: string): Promise<DiskLock | undefined> {
+    return this.settle(() => {
+      this.place(path)
+      const { locks } = this.medium
+      if (locks.has(path)) return undefined
+      locks.add(path)
+      return { release: () => this.settle(() => void locks.delete(path)) }
+    })
+  }
+
+  /** The answer of a call, unless the process that made it has been killed by the time it would come. */
+  async settle<T>(work: () => T): Promise<T> {
+    if (!this.alive) return new Promise(() => {})
+    const result = work()
+    await null
+    if (!this.alive) return new Promise(() => {})
+    return result
   }
 
   /** Runs `write`, which grows `pages` to `size` at most, against the capacity. */
   charged(path: string, pages: Pages, size: number, write: () => void): void {
+    const { medium } = this
     const before = pages.allocated
-    if (size > before && this.usedBytes + size - before > this.capacityBytes) throw failure('ENOSPC', path)
+    if (size > before && medium.usedBytes + size - before > medium.capacityBytes) throw failure('ENOSPC', path)
     write()
-    this.usedBytes += pages.allocated - before
+    medium.usedBytes += pages.allocated - before
   }
 
   private free(node: Directory | Pages | undefined): void {
     if (node === undefined) return
     if (isDirectory(node)) for (const child of node.children.values()) this.free(child)
-    else this.usedBytes -= node.allocated
+    else this.medium.usedBytes -= node.allocated
   }
 
   private find(path: string): Directory | Pages | undefined {
-    let node: Directory | Pages | undefined = this.root
+    let node: Directory | Pages | undefined = this.medium.root
     for (const name of parts(path)) {
       if (!isDirectory(node)) return undefined
       node = node.children.get(name)
@@ -256,14 +290,12 @@ class MemoryFile implements DiskFile {
   readonly path: string
   private readonly disk: MemoryDisk
   private readonly pages: Pages
-  private readonly alive: () => boolean
   private open = true
 
-  constructor(disk: MemoryDisk, path: string, pages: Pages, alive: () => boolean) {
+  constructor(disk: MemoryDisk, path: string, pages: Pages) {
     this.disk = disk
     this.path = path
     this.pages = pages
-    this.alive = alive
   }
 
   read(target: Buffer, position: number): Promise<number> {
@@ -298,13 +330,10 @@ class MemoryFile implements DiskFile {
     })
   }
 
-  /** The answer of a call, unless the process that made it has been killed by the time it would come. */
-  private async settle<T>(work: () => T): Promise<T> {
-    if (!this.alive()) return new Promise(() => {})
-    if (!this.open) throw failure('EBADF', this.path)
-    const result = work()
-    await null
-    if (!this.alive()) return new Promise(() => {})
-    return result
+  private settle<T>(work: () => T): Promise<T> {
+    return this.disk.settle(() => {
+      if (!this.open) throw failure('EBADF', this.path)
+      return work()
+    })
   }
 }

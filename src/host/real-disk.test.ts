@@ -153,7 +153,7 @@ test('a memory disk that is full refuses to grow files, and takes writes again w
   disk.capacityBytes = 4096
   await file.write([Buffer.alloc(1000)], 1000)
   await disk.remove('/a')
-  assert.equal((await disk.space()).freeBytes, 4096)
+  assert.equal((await disk.space('/')).freeBytes, 4096)
 })
 
 test('killing a memory disk keeps what was written, frees locks, and leaves calls of the dead unanswered', async () => {
@@ -166,9 +166,9 @@ test('killing a memory disk keeps what was written, frees locks, and leaves call
   late.then(() => {
     answered = true
   })
-  disk.kill()
-  assert.ok(await disk.lock('/.lock'))
-  assert.equal((await disk.readFile('/a')).subarray(0, 4).toString(), 'kept')
+  const next = disk.kill()
+  assert.ok(await next.lock('/.lock'))
+  assert.equal((await next.readFile('/a')).subarray(0, 4).toString(), 'kept')
   await new Promise((resolve) => setImmediate(resolve))
   assert.equal(answered, false)
 })

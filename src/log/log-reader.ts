@@ -91,7 +91,13 @@ export class LogReader {
     // Up to an index interval of what is in front comes along.
     let wanted = maxBytes + (cursor === undefined ? this.log.indexIntervalBytes : 0)
     while (position < end) {
-      const chunk = await segment.read(position, Math.min(Math.max(wanted, BATCH_HEADER_SIZE), end - position))
+      const length = Math.min(Math.max(wanted, BATCH_HEADER_SIZE), end - position)
+      const chunk = await segment.read(position, length)
+      this.require(
+        segment,
+        position,
+        chunk.length < Math.max(length, BATCH_HEADER_SIZE) ? 'the file is shorter than it was' : undefined,
+      )
       let at = 0
       while (at + BATCH_HEADER_SIZE <= chunk.length && lastOffset(chunk, at) < from) {
         this.require(segment, position + at, batchSize(chunk, at) >= BATCH_HEADER_SIZE ? undefined : 'not a batch')
@@ -99,7 +105,6 @@ export class LogReader {
       }
       if (at + BATCH_HEADER_SIZE > chunk.length) {
         // All of it lies in front of `from`.
-        if (chunk.length < BATCH_HEADER_SIZE) this.require(segment, position, 'the file is shorter than it was')
         position += at
         wanted = maxBytes
         continue
@@ -111,7 +116,6 @@ export class LogReader {
         // The first batch is larger than what was read.
         position += at
         wanted = Math.max(size, maxBytes)
-        if (wanted <= chunk.length) this.require(segment, position, 'the file is shorter than it was')
         continue
       }
       return this.take(segment, chunk, at, position, options)
@@ -168,37 +172,39 @@ export class LogReader {
 
   /** The first of the records below `limitOffset` that have the largest timestamp of them all. */
   async offsetOfMaxTimestamp(limitOffset: bigint): Promise<FoundRecord | undefined> {
+    const { logStartOffset } = this.log
     let newest: { segment: Segment; timestamp: bigint } | undefined
     for (const segment of this.log.segments) {
       if (segment.baseOffset >= limitOffset) break
-      const { timestamp } = await this.guarded(segment, () => this.newestBelow(segment, limitOffset))
+      const timestamp = await this.guarded(segment, () => this.newestWithin(segment, logStartOffset, limitOffset))
       if (timestamp >= 0n && (newest === undefined || timestamp > newest.timestamp)) newest = { segment, timestamp }
     }
     if (newest === undefined) return undefined
     const { segment, timestamp } = newest
     return this.guarded(segment, async () =>
-      this.findRecord(segment, await segment.positionBelowTimestamp(timestamp), (at, batch) =>
-        maxTimestamp(batch, at) < timestamp ? undefined : (record) => record.timestamp >= timestamp,
-      ),
+      this.findRecord(segment, await segment.positionBelowTimestamp(timestamp), (at, batch) => {
+        if (maxTimestamp(batch, at) < timestamp || lastOffset(batch, at) < logStartOffset) return undefined
+        return (record) => record.timestamp >= timestamp && record.offset >= logStartOffset
+      }),
     )
   }
 
-  /** The newest timestamp of a segment as far as `limitOffset` lets it be seen. */
-  private async newestBelow(segment: Segment, limitOffset: bigint): Promise<{ timestamp: bigint }> {
+  /** The newest timestamp of a segment's batches that lie, wholly or in part, between the two offsets. */
+  private async newestWithin(segment: Segment, startOffset: bigint, limitOffset: bigint): Promise<bigint> {
     const newest = await segment.newest()
-    if (newest.offset < limitOffset) return newest
+    if (newest.offset >= startOffset && newest.offset < limitOffset) return newest.timestamp
     let timestamp = -1n
     await this.pool.use(segment.path('.log'), 'read', (file) =>
       scanBatches(file, {
         ...headers(segment, 0),
         visit(header, at) {
           if (lastOffset(header, at) >= limitOffset) return false
-          if (maxTimestamp(header, at) > timestamp) timestamp = maxTimestamp(header, at)
+          if (lastOffset(header, at) >= startOffset && maxTimestamp(header, at) > timestamp) timestamp = maxTimestamp(header, at)
           return true
         },
       }),
     )
-    return { timestamp }
+    return timestamp
   }
 
   /** The first record from `position` on that passes the test made for its batch; batches without a test are not opened. */

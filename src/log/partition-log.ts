@@ -546,7 +546,10 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     await active.truncate(cut.position, cut.offset)
     await activate(this.env.pool, active)
     if (this.epochs.truncateFromEnd(cut.offset)) this.epochsUnsaved = true
-    if (this.startOffset > cut.offset) this.startOffset = cut.offset
+    if (this.startOffset > cut.offset) {
+      this.startOffset = cut.offset
+      await this.logDirectory.saveLogStartOffsets()
+    }
     await this.removeSnapshots(cut.offset)
     const storage = { disk: this.env.disk, pool: this.env.pool, directory: this.path }
     const { producers, snapshotOffset } = await loadProducerState(storage, this.segments, cut.offset, this.env.clock.wallMs())

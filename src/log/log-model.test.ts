@@ -1,0 +1,320 @@
+// *Strategy*: random histories of one log (appends by producers with and without ids, rolls, flushes, deletions, truncations,
+// restarts in order and by `kill -9`) run against the real thing and against a list. Each history comes from a seed.
+// *Invariants*: the log holds what the list holds, byte for byte, at the same offsets, whichever way it is read; producers are
+// judged alike; what was written survives `kill -9`; nothing is ever reported as damage.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Random, seededRandom } from '../host/random.ts'
+import { type ErrorName, KafkaError } from '../protocol/error-codes.ts'
+import { baseOffset, stampOffsetAndEpoch } from '../protocol/records/batch-header.ts'
+import { decodeRecords } from '../protocol/records/record-cursor.ts'
+import type { FlushPolicy } from './log-config.ts'
+import { batchOf, LogFixture, readAll } from './log-fixture.ts'
+import type { PartitionLog } from './partition-log.ts'
+
+/** More on command: MOLDAU_SEEDS=20000; one seed: MOLDAU_SEED=17. */
+const HISTORIES = Number(process.env['MOLDAU_SEEDS'] ?? 200)
+const ONLY = process.env['MOLDAU_SEED']
+const STEPS = 60
+
+interface Modelled {
+  readonly bytes: Buffer
+  readonly base: bigint
+  readonly last: bigint
+}
+
+interface ModelledProducer {
+  epoch: number
+  batches: { first: number; last: number; base: bigint; lastOffset: bigint }[]
+}
+
+class History {
+  private readonly random: Random
+  private readonly fixture: LogFixture
+  private log!: PartitionLog
+  /** Everything that was ever appended and not cut off, deleted or not. */
+  private batches: Modelled[] = []
+  private start = 0n
+  private epoch = 0
+  private epochStarts: { epoch: number; start: bigint }[] = []
+
+  constructor(seed: number) {
+    this.random = seededRandom(seed)
+    const policies: FlushPolicy[] = ['group', 'os', 'interval']
+    this.fixture = new LogFixture({
+      flushPolicy: policies[this.below(3)],
+      segmentBytes: 2000 + this.below(6000),
+      indexIntervalBytes: this.below(1500),
+      segmentIndexBytes: this.below(4) === 0 ? 64 : 10_000,
+      fileDeleteDelayMs: this.below(2) * 100,
+    })
+    this.fixture.limits = { cacheBytes: this.below(3) * 3000, openFiles: 2 + this.below(6) }
+  }
+
+  private below(limit: number): number {
+    return this.random.u32() % limit
+  }
+
+  private get end(): bigint {
+    return this.batches.at(-1) === undefined ? 0n : this.batches.at(-1)!.last + 1n
+  }
+
+  async run(): Promise<void> {
+    await this.fixture.open()
+    this.log = await this.fixture.log()
+    for (let i = 0; i < STEPS; i++) {
+      await this.step()
+      assert.equal(this.log.endOffset, this.end)
+      assert.equal(this.log.logStartOffset, this.start)
+    }
+    await this.compare()
+    assert.deepEqual(
+      this.fixture.events.filter(({ event }) => event !== 'segments-deleted'),
+      [],
+    )
+    await this.fixture.manager.close()
+  }
+
+  private async step(): Promise<void> {
+    switch (this.below(20)) {
+      case 0:
+        return this.log.roll()
+      case 1:
+        return this.log.flush()
+      case 2:
+        return this.deleteRecords()
+      case 3:
+        return this.retain()
+      case 4:
+        return this.truncate()
+      case 5:
+        return this.restart()
+      case 6:
+        return this.crash()
+      case 7:
+        this.fixture.clock.advance(this.below(300))
+        return
+      case 8:
+        return this.lookUpTimes()
+      case 9:
+        return this.compare()
+      case 10:
+        this.epoch += this.below(3)
+        return
+      case 11:
+      case 12:
+        return this.readSomewhere()
+      case 13:
+        for (let i = this.below(30); i > 0; i--) await null
+        return
+      default:
+        for (let i = this.below(4); i >= 0; i--) this.append()
+    }
+  }
+
+  // ── what is done ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  private append(): void {
+    const count = 1 + this.below(this.below(8) === 0 ? 12 : 3)
+    const timestamp = BigInt(this.fixture.clock.wallMs() - 2000 + this.below(4000))
+    const fill = this.below(256)
+    if (this.below(2) === 0) {
+      const batch = batchOf(count, { timestamp, fill })
+      const { firstOffset } = this.log.append(batch, { origin: 'client', leaderEpoch: this.epoch })
+      this.appended(batch, firstOffset, count)
+      return
+    }
+    const producerId = BigInt(this.below(3))
+    const known = this.producers().get(producerId)
+    const last = known?.batches.at(-1)
+    // Mostly what comes next; sometimes an old batch again, a gap, or another epoch.
+    const again = known?.batches[this.below(known.batches.length || 1)]
+    const sort = this.below(8)
+    const producerEpoch = (known?.epoch ?? 0) + (sort === 0 ? 1 : sort === 1 ? -1 : 0)
+    const baseSequence =
+      sort === 0 ? this.below(2) : sort < 4 && again !== undefined ? again.first : (last?.last ?? 4) + (sort === 4 ? 3 : 1)
+    const size = sort > 1 && sort < 4 && again !== undefined ? again.last - again.first + 1 : count
+    if (producerEpoch < 0) return
+    const batch = batchOf(size, { timestamp, fill, producerId, producerEpoch, baseSequence })
+    const expected = judge(known, producerEpoch, baseSequence, baseSequence + size - 1)
+    try {
+      const result = this.log.append(batch, { origin: 'client', leaderEpoch: this.epoch })
+      if (expected !== undefined && typeof expected !== 'string') {
+        assert.deepEqual([result.duplicate, result.firstOffset, result.lastOffset], [true, expected.base, expected.lastOffset])
+        return
+      }
+      assert.equal(expected, undefined)
+      assert.equal(result.duplicate, false)
+      this.appended(batch, result.firstOffset, size)
+    } catch (error) {
+      if (!(error instanceof KafkaError)) throw error
+      assert.equal(error.code, expected)
+    }
+  }
+
+  private appended(batch: Buffer, firstOffset: bigint, count: number): void {
+    assert.equal(firstOffset, this.end)
+    if ((this.epochStarts.at(-1)?.epoch ?? -1) < this.epoch) this.epochStarts.push({ epoch: this.epoch, start: firstOffset })
+    const bytes = Buffer.from(batch)
+    stampOffsetAndEpoch(bytes, 0, firstOffset, this.epoch)
+    this.batches.push({ bytes, base: firstOffset, last: firstOffset + BigInt(count) - 1n })
+  }
+
+  private async deleteRecords(): Promise<void> {
+    const span = Number(this.log.writtenOffset - this.start)
+    if (span <= 0) return
+    this.start += BigInt(this.below(span + 1))
+    await this.log.advanceLogStartOffset(this.start)
+  }
+
+  private async retain(): Promise<void> {
+    const before = this.log.segments.map(({ baseOffset }) => baseOffset)
+    this.log.config = {
+      ...this.log.config,
+      retentionBytes: this.below(3) === 0 ? -1 : this.below(20_000),
+      retentionMs: this.below(2) === 0 ? -1 : this.below(5000),
+    }
+    const limit = this.log.writtenOffset
+    await this.log.applyRetention(this.fixture.clock.wallMs(), limit)
+    const first = this.log.segments[0]?.baseOffset ?? 0n
+    assert.ok(first <= limit, 'nothing above the limit is deleted')
+    if (first > this.start) {
+      assert.ok(before.includes(first) || first === this.end, 'whole segments')
+      this.start = first
+    }
+  }
+
+  private async truncate(): Promise<void> {
+    if (this.below(3) > 0) return
+    const span = Number(this.end - this.start)
+    const to = this.start + BigInt(this.below(span + 1))
+    await this.log.truncateTo(to)
+    const kept = this.batches.filter(({ last }) => last < to)
+    // The cut comes in front of the batch that holds the offset.
+    if (kept.length < this.batches.length) this.cutTo(kept)
+  }
+
+  private cutTo(kept: Modelled[]): void {
+    this.batches = kept
+    this.epochStarts = this.epochStarts.filter(({ start }) => start < this.end)
+    if (this.start > this.end) this.start = this.end
+    this.epoch = Math.max(this.epoch, (this.epochStarts.at(-1)?.epoch ?? -1) + 1)
+  }
+
+  private async restart(): Promise<void> {
+    this.log = await this.fixture.restart()
+    await this.compare()
+  }
+
+  private async crash(): Promise<void> {
+    const written = this.log.writtenOffset
+    this.log = await this.fixture.crash()
+    assert.ok(this.log.endOffset >= written, 'what was written is there')
+    this.cutTo(this.batches.filter(({ last }) => last < this.log.endOffset))
+    await this.compare()
+  }
+
+  // ── what must hold ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  private visible(): Modelled[] {
+    return this.batches.filter(({ last }) => last >= this.start)
+  }
+
+  private async compare(): Promise<void> {
+    const batches = await readAll(this.log, this.start, 500 + this.below(5000))
+    assert.deepEqual(
+      batches.map((batch) => baseOffset(batch)),
+      this.visible().map(({ base }) => base),
+    )
+    for (const [i, { bytes }] of this.visible().entries()) assert.ok(bytes.equals(batches[i]))
+    for (let epoch = 0; epoch <= this.epoch; epoch++) {
+      const found = this.log.endOffsetForEpoch(epoch)
+      // Epochs that ended in front of the log's start may be forgotten.
+      if (found === undefined || found.endOffset <= this.start) continue
+      assert.deepEqual(found, this.endOfEpoch(epoch))
+    }
+  }
+
+  private endOfEpoch(epoch: number): { leaderEpoch: number; endOffset: bigint } | undefined {
+    const next = this.epochStarts.find((entry) => entry.epoch > epoch)
+    const own = this.epochStarts.findLast((entry) => entry.epoch <= epoch)
+    if (next === undefined && own?.epoch !== epoch) return undefined
+    return { leaderEpoch: own?.epoch ?? epoch, endOffset: next?.start ?? this.end }
+  }
+
+  private async readSomewhere(): Promise<void> {
+    const span = Number(this.end - this.start)
+    const from = this.start + BigInt(this.below(span + 1))
+    const limitOffset = this.start + BigInt(this.below(span + 2))
+    const maxBytes = this.below(3000)
+    const atLeastOneBatch = this.below(2) === 0
+    const { chunks, size } = await this.log.read(from, { maxBytes, limitOffset, atLeastOneBatch })
+    const read = Buffer.concat(chunks)
+    assert.equal(read.length, size)
+    const candidates = this.batches.filter(({ last }) => last >= from && last < limitOffset).map(({ bytes }) => bytes)
+    const all = Buffer.concat(candidates)
+    assert.ok(all.subarray(0, size).equals(read), 'whole batches from the one that holds the offset')
+    if (size > maxBytes) assert.ok(atLeastOneBatch && size === candidates[0].length)
+    if (atLeastOneBatch && from < limitOffset && candidates.length > 0) assert.ok(size > 0, 'progress')
+  }
+
+  private async lookUpTimes(): Promise<void> {
+    const limit = this.log.writtenOffset
+    const records = this.visible()
+      .filter(({ last }) => last < limit)
+      .flatMap(({ bytes }) => [...decodeRecords(bytes)])
+      .filter(({ offset }) => offset >= this.start)
+    const timestamp = BigInt(this.fixture.clock.wallMs() - 2500 + this.below(5000))
+    const found = await this.log.offsetForTimestamp(timestamp, limit)
+    assert.equal(found?.offset, records.find((record) => record.timestamp >= timestamp)?.offset)
+    const newest = records.reduce<bigint>((newest, record) => (record.timestamp > newest ? record.timestamp : newest), -1n)
+    const last = await this.log.offsetOfMaxTimestamp(limit)
+    assert.equal(last?.timestamp ?? -1n, newest)
+    assert.equal(last?.offset, records.find((record) => record.timestamp === newest)?.offset)
+  }
+
+  /** By replaying all there ever was. */
+  private producers(): Map<bigint, ModelledProducer> {
+    const producers = new Map<bigint, ModelledProducer>()
+    for (const { bytes, base, last } of this.batches) {
+      const id = bytes.readBigInt64BE(43)
+      if (id < 0n) continue
+      const epoch = bytes.readInt16BE(51)
+      let producer = producers.get(id)
+      if (producer?.epoch !== epoch) {
+        producer = { epoch, batches: [] }
+        producers.set(id, producer)
+      }
+      const first = bytes.readInt32BE(53)
+      producer.batches.push({ first, last: first + Number(last - base), base, lastOffset: last })
+      if (producer.batches.length > 5) producer.batches.shift()
+    }
+    return producers
+  }
+}
+
+function judge(
+  known: ModelledProducer | undefined,
+  epoch: number,
+  first: number,
+  last: number,
+): { base: bigint; lastOffset: bigint } | ErrorName | undefined {
+  if (known === undefined) return undefined
+  if (epoch < known.epoch) return 'INVALID_PRODUCER_EPOCH'
+  if (epoch > known.epoch) return first === 0 ? undefined : 'OUT_OF_ORDER_SEQUENCE_NUMBER'
+  const again = known.batches.find((batch) => batch.first === first && batch.last === last)
+  if (again !== undefined) return again
+  return first === known.batches.at(-1)!.last + 1 ? undefined : 'OUT_OF_ORDER_SEQUENCE_NUMBER'
+}
+
+test(`${HISTORIES} random histories end as a list says they must`, async () => {
+  const seeds = ONLY === undefined ? Array.from({ length: HISTORIES }, (_, i) => i) : [Number(ONLY)]
+  for (const seed of seeds) {
+    try {
+      await new History(seed).run()
+    } catch (error) {
+      throw new Error(`seed ${seed} (MOLDAU_SEED=${seed}): ${(error as Error).message}`, { cause: error })
+    }
+  }
+})
