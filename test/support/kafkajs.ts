@@ -16,9 +16,10 @@ import {
 } from 'kafkajs'
 import { onFailure } from './on-failure.ts'
 
-// KafkaJS computes waiting times below zero, which newer Nodes warn of; all other warnings are shown.
+/** KafkaJS computes waiting times below zero, and waits for one connection in many places: newer Nodes warn of both. */
+const ITS_WARNINGS = new Set(['TimeoutNegativeWarning', 'MaxListenersExceededWarning'])
 process.removeAllListeners('warning').on('warning', (warning) => {
-  if (warning.name !== 'TimeoutNegativeWarning') process.stderr.write(`${warning.stack}\n`)
+  if (!ITS_WARNINGS.has(warning.name)) process.stderr.write(`${warning.stack}\n`)
 })
 
 /** As much as the end of a log says about a failure. */
