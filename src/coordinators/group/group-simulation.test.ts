@@ -15,7 +15,7 @@ import { GroupCoordinator } from './group-coordinator.ts'
 import { groupCodec } from './group-records.ts'
 import { Groups } from './groups.ts'
 
-const SEEDS = 25
+const SEEDS = 12
 const GROUP = 'simulated'
 const PARTITIONS = 12
 const SESSION_MS = 10_000
