@@ -96,8 +96,8 @@ export class DefaultRecordFormatter implements RecordFormatter {
     if (wants('print.partition')) fields.push(({ partition }) => [`Partition:${partition}`])
     if (wants('print.offset')) fields.push(({ offset }) => [`Offset:${offset}`])
     // Only share groups count deliveries.
-    if (wants('print.delivery')) fields.push(() => ['Delivery:NONE'])
-    if (wants('print.epoch')) fields.push(({ leaderEpoch }) => [`Epoch:${leaderEpoch < 0 ? 'NONE' : leaderEpoch}`])
+    if (wants('print.delivery')) fields.push(() => ['Delivery:NOT_PRESENT'])
+    if (wants('print.epoch')) fields.push(({ leaderEpoch }) => [`Epoch:${leaderEpoch < 0 ? 'NOT_PRESENT' : leaderEpoch}`])
     if (wants('print.headers')) {
       fields.push(({ headers }) =>
         headers.length === 0

@@ -1,0 +1,79 @@
+// How kafka-dump-log prints keys and values: as text or numbers, or as the records that a coordinator keeps.
+
+import { Reader } from '../bytes/reader.ts'
+import { ConsumerProtocolAssignment, ConsumerProtocolSubscription } from '../protocol/consumer-protocol.ts'
+import { decodeGroupRecord, GroupMetadataRecord, OffsetCommitRecord } from '../protocol/internal-records/group-records.ts'
+import type { Message } from '../protocol/schema.ts'
+import { messageJson } from './message-json.ts'
+import { UsageError } from './tool.ts'
+
+export interface DecodedRecord {
+  /** Not printed where undefined. */
+  readonly key: string | undefined
+  readonly value: string | undefined
+}
+
+/** Never throws: what cannot be read says so in place of the key. */
+export type RecordDecoder = (key: Buffer | null, value: Buffer | null, offset: bigint) => DecodedRecord
+
+/** Kafka's decoders by the last part of their names. */
+const DECODERS: Readonly<Record<string, (bytes: Buffer) => string>> = {
+  StringDecoder: (bytes) => bytes.toString('utf8'),
+  LongDecoder: (bytes) => (bytes.length === 8 ? String(bytes.readBigInt64BE(0)) : unreadable(bytes)),
+  IntegerDecoder: (bytes) => (bytes.length === 4 ? String(bytes.readInt32BE(0)) : unreadable(bytes)),
+  DefaultDecoder: (bytes) => bytes.toString('hex'),
+}
+
+function unreadable(bytes: Buffer): string {
+  return `(${bytes.length} bytes: ${bytes.toString('hex')})`
+}
+
+/** Throws UsageError for classes that are not there. */
+export function plainDecoder(keyClass: string, valueClass: string): RecordDecoder {
+  const [decodeKey, decodeValue] = [keyClass, valueClass].map((name) => {
+    const decoder = DECODERS[name.slice(name.lastIndexOf('.') + 1)]
+    if (decoder === undefined) throw new UsageError(`there is no decoder ${name}: known are ${Object.keys(DECODERS).join(', ')}`)
+    return decoder
+  })
+  return (key, value) => ({
+    key: key === null ? undefined : decodeKey(key),
+    value: value === null ? undefined : decodeValue(value),
+  })
+}
+
+/** Records of __consumer_offsets. */
+export const offsetsDecoder: RecordDecoder = (key, value, offset) => {
+  if (key === null) return { key: `Error at offset ${offset}, skipping. The record has no key.`, value: undefined }
+  try {
+    const record = decodeGroupRecord(key, value)
+    const type = key.readInt16BE(0)
+    if (record === undefined) return { key: `Unknown record type ${type} at offset ${offset}, skipping.`, value: undefined }
+    const shown = record.type === 'OffsetCommit' ? OffsetCommitRecord : GroupMetadataRecord
+    const keyJson = `{"type":"${type}","data":${messageJson(shown.key, 0, record.key)}}`
+    if (record.value === null || value === null) return { key: keyJson, value: '<DELETE>' }
+    const version = value.readInt16BE(0)
+    const text = messageJson(shown.value, version, record.value)
+    const data = record.type === 'GroupMetadata' && record.value.protocolType === 'consumer' ? withConsumerProtocol(text) : text
+    return { key: keyJson, value: `{"version":"${version}","data":${data}}` }
+  } catch (error) {
+    return { key: `Error at offset ${offset}, skipping. ${(error as Error).message}`, value: undefined }
+  }
+}
+
+const EMBEDDED: Readonly<Record<string, Message>> = {
+  subscription: ConsumerProtocolSubscription,
+  assignment: ConsumerProtocolAssignment,
+} as unknown as Readonly<Record<string, Message>>
+
+/** Puts what consumers wrote into their bytes in place of these; bytes that are something else stay as they are. */
+function withConsumerProtocol(json: string): string {
+  return json.replaceAll(/"(subscription|assignment)":"([A-Za-z0-9+/=]*)"/g, (whole, name: string, base64: string) => {
+    try {
+      const bytes = Buffer.from(base64, 'base64')
+      const version = bytes.readInt16BE(0)
+      return `"${name}":${messageJson(EMBEDDED[name], version, EMBEDDED[name].decode(new Reader(bytes, 2), version))}`
+    } catch {
+      return whole
+    }
+  })
+}
