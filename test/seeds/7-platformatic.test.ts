@@ -123,9 +123,9 @@ test('two consumers of a group share the partitions, and one takes over when the
 
   const producer = connectedProducer(t)
   await producer.send({ messages: Array.from({ length: 8 }, (_, i) => ({ topic: 'shared', partition: i % 4, value: `${i}` })) })
-  await eventually(() =>
-    assert.deepEqual([...first.values(), ...second.values()].sort(), ['0', '1', '2', '3', '4', '5', '6', '7']),
-  )
+  // A fetch that was under way when a partition moved may bring its records to the old owner, too.
+  const together = () => [...new Set([...first.values(), ...second.values()])].sort()
+  await eventually(() => assert.deepEqual(together(), ['0', '1', '2', '3', '4', '5', '6', '7']))
 
   await second.close()
   await eventually(() => assert.deepEqual(partitions(first).toSorted(), [0, 1, 2, 3]))
