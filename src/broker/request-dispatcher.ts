@@ -3,8 +3,9 @@
 
 import { DecodeError, Reader } from '../bytes/reader.ts'
 import { ErrorCode, KafkaError } from '../protocol/error-codes.ts'
-import { decodeRequestHeader, encodeResponse, type RequestHeader } from '../protocol/headers.ts'
+import { encodeResponse } from '../protocol/headers.ts'
 import { ApiVersions } from '../protocol/messages/18-api-versions.ts'
+import { decodeRequestHeader, type RequestHeader } from '../protocol/request-header.ts'
 import { type Request, within } from '../protocol/schema.ts'
 import { handlersByKey } from './handlers/all-handlers.ts'
 import type { Handler, Outcome } from './handlers/handler.ts'

@@ -1,18 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { DecodeError, Reader } from '../bytes/reader.ts'
-import {
-  decodeRequestHeader,
-  decodeResponseHeader,
-  encodeRequest,
-  encodeResponse,
-  requestHeaderVersion,
-  responseHeaderVersion,
-} from './headers.ts'
+import { decodeResponseHeader, encodeRequest, encodeResponse, requestHeaderVersion, responseHeaderVersion } from './headers.ts'
 import { Produce } from './messages/00-produce.ts'
 import { Heartbeat } from './messages/12-heartbeat.ts'
 import { SaslHandshake } from './messages/17-sasl-handshake.ts'
 import { ApiVersions } from './messages/18-api-versions.ts'
+import { decodeRequestHeader } from './request-header.ts'
 
 const body = { groupId: 'g', generationId: 1, memberId: 'm' }
 

@@ -1,20 +1,10 @@
 // What stands in front of every request and response, and the framing of both: an int32 of length, the header, the body.
 // Header versions follow from the API's version: flexible messages have headers with a tag section.
 
-import { DecodeError, type Reader } from '../bytes/reader.ts'
+import type { Reader } from '../bytes/reader.ts'
 import { Writer } from '../bytes/writer.ts'
-import { apisByKey } from './apis.ts'
 import { ApiVersions } from './messages/18-api-versions.ts'
 import { type Api, type Encodable, type Fields, skipTags, within } from './schema.ts'
-
-export interface RequestHeader {
-  readonly apiKey: number
-  readonly apiVersion: number
-  readonly correlationId: number
-  readonly clientId: string | null
-  /** `undefined`: nobody knows how to read what follows. */
-  readonly api: Api | undefined
-}
 
 /** 1, or 2 for flexible requests. Version 0, without a client id, went with ControlledShutdown. */
 export function requestHeaderVersion(api: Pick<Api, 'flexible'>, version: number): 1 | 2 {
@@ -24,24 +14,6 @@ export function requestHeaderVersion(api: Pick<Api, 'flexible'>, version: number
 /** 0, or 1 for flexible responses; ApiVersions always 0, because whoever asks does not know yet what the other side speaks. */
 export function responseHeaderVersion(api: Pick<Api, 'key' | 'flexible'>, version: number): 0 | 1 {
   return api.key !== ApiVersions.key && within(api.flexible, version) ? 1 : 0
-}
-
-/**
- * Reads the header behind the frame's length. Leaves the reader at the body if the key is known, whatever the version: key, version and
- * correlation id are told even of requests that cannot be read, so that the caller can decide what they deserve (an ApiVersions
- * request from the future deserves an answer). Throws DecodeError.
- */
-export function decodeRequestHeader(reader: Reader): RequestHeader {
-  const apiKey = reader.int16()
-  const apiVersion = reader.int16()
-  const correlationId = reader.int32()
-  // An int16 of length even in version 2, so that any broker can read the header of any ApiVersions request.
-  const length = reader.int16()
-  if (length < -1) throw new DecodeError(`client id of ${length} bytes`)
-  const clientId = length === -1 ? null : reader.utf8(length)
-  const api = apisByKey.get(apiKey)
-  if (api !== undefined && requestHeaderVersion(api, apiVersion) === 2) skipTags(reader)
-  return { apiKey, apiVersion, correlationId, clientId, api }
 }
 
 /** Reads the header behind the frame's length and leaves the reader at the body: the correlation id. Throws DecodeError. */

@@ -7,8 +7,9 @@ import { test } from 'node:test'
 import { Reader } from '../bytes/reader.ts'
 import { seededRandom } from '../host/random.ts'
 import { apis } from './apis.ts'
-import { decodeRequestHeader, encodeRequest, encodeResponse } from './headers.ts'
+import { encodeRequest, encodeResponse } from './headers.ts'
 import { randomMessage } from './messages.fuzz.ts'
+import { decodeRequestHeader } from './request-header.ts'
 import { type Fields, type Shape, within } from './schema.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: values of any message, by field names that only run time knows

@@ -21,10 +21,11 @@ import {
   encodeAssignment,
   encodeSubscription,
 } from './consumer-protocol.ts'
-import { decodeRequestHeader, encodeRequest } from './headers.ts'
+import { encodeRequest } from './headers.ts'
 import { ZERO_UUID } from './ids.ts'
 import { decodeGroupRecord, GroupMetadataRecord, OffsetCommitRecord } from './internal-records/group-records.ts'
 import { decodeProducerSnapshot, encodeProducerSnapshot, ProducerSnapshot } from './internal-records/producer-snapshot.ts'
+import { decodeRequestHeader } from './request-header.ts'
 import type { Field, Fields, Message, Shape } from './schema.ts'
 import { within } from './versions.ts'
 
