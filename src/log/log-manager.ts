@@ -20,7 +20,8 @@ import type { LogConfig } from './log-config.ts'
 import { LogDirectory, LogDirectoryError, type NodeIdentity } from './log-directory.ts'
 import type { Report } from './log-event.ts'
 import { type LoadedLog, loadLog } from './log-loader.ts'
-import { type LogEnvironment, PartitionLog } from './partition-log.ts'
+import type { LogEnvironment } from './log-types.ts'
+import { PartitionLog } from './partition-log.ts'
 import { ProducerState } from './producer-state.ts'
 import { TailCache } from './tail-cache.ts'
 
@@ -257,6 +258,8 @@ export class LogManager {
       const entries = await disk.list(directory.path)
       const names = entries.filter(({ isDirectory }) => isDirectory).map(({ name }) => name)
       await inParallel(names, (name) => this.loadOne(directory, name))
+      // Where a log was found to end before its start, the start has moved.
+      await directory.saveLogStartOffsets()
     } catch (error) {
       if (!(error instanceof DiskError)) throw error
       for (const log of directory.logs) this.byName.delete(log.name)

@@ -9,30 +9,9 @@ import { checkBatch } from '../protocol/records/record-batch.ts'
 import { RecordCursor } from '../protocol/records/record-cursor.ts'
 import { scanBatches } from './batch-scan.ts'
 import type { FilePool } from './file-pool.ts'
+import { type FoundRecord, NOTHING_READ, type ReadOptions, type ReadResult } from './log-types.ts'
 import type { Segment } from './segment.ts'
-
-export interface ReadOptions {
-  /** More only if the first batch is larger and `atLeastOneBatch` asks for it. */
-  readonly maxBytes: number
-  /** Only batches that end below. */
-  readonly limitOffset: bigint
-  readonly atLeastOneBatch: boolean
-}
-
-export interface ReadResult {
-  /** Whole batches, in order; a chunk may hold several. They must not be changed. */
-  readonly chunks: readonly Buffer[]
-  /** Bytes in all chunks. */
-  readonly size: number
-}
-
-export const NOTHING_READ: ReadResult = { chunks: [], size: 0 }
-
-export interface FoundRecord {
-  readonly offset: bigint
-  readonly timestamp: bigint
-  readonly leaderEpoch: number
-}
+import { segmentNumber } from './segment-list.ts'
 
 /** What a reader needs to know of its log, at the moment. */
 export interface ReadableLog {
@@ -72,15 +51,17 @@ export class LogReader {
    * Rejects with KafkaError: OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR.
    */
   async read(from: bigint, options: ReadOptions): Promise<ReadResult> {
-    const segments = this.log.segments
-    for (let i = segmentNumber(segments, from); i < segments.length; i++) {
-      const segment = segments[i]
-      if (segment.baseOffset >= options.limitOffset) break
-      const result = await this.guarded(segment, () => this.readSegment(segment, from, options))
-      // Undefined: nothing at or behind `from` in this segment, so compaction has taken it, or it was never there.
-      if (result !== undefined) return result
-    }
-    return NOTHING_READ
+    return this.unlessReplaced(async (segments) => {
+      if (from < this.log.logStartOffset) throw new KafkaError('OFFSET_OUT_OF_RANGE', 'deleted meanwhile')
+      for (let i = segmentNumber(segments, from); i < segments.length; i++) {
+        const segment = segments[i]
+        if (segment.baseOffset >= options.limitOffset) break
+        const result = await this.readSegment(segment, from, options)
+        // Undefined: nothing at or behind `from` in this segment, so compaction has taken it, or it was never there.
+        if (result !== undefined) return result
+      }
+      return NOTHING_READ
+    })
   }
 
   private async readSegment(segment: Segment, from: bigint, options: ReadOptions): Promise<ReadResult | undefined> {
@@ -155,38 +136,31 @@ export class LogReader {
   /** The first record at or behind the log's start whose timestamp is at least `timestamp`, if it lies below `limitOffset`. */
   async offsetForTimestamp(timestamp: bigint, limitOffset: bigint): Promise<FoundRecord | undefined> {
     const { logStartOffset } = this.log
-    for (const segment of this.log.segments) {
-      if (segment.baseOffset >= limitOffset) return undefined
-      const found = await this.guarded(segment, async () => {
-        if ((await segment.newest()).timestamp < timestamp) return undefined
-        const position = await segment.positionBelowTimestamp(timestamp)
-        return this.findRecord(segment, position, (at, batch) => {
-          if (maxTimestamp(batch, at) < timestamp || lastOffset(batch, at) < logStartOffset) return undefined
-          return (record) => record.timestamp >= timestamp && record.offset >= logStartOffset
-        })
-      })
-      if (found !== undefined) return found.offset < limitOffset ? found : undefined
-    }
-    return undefined
+    return this.unlessReplaced(async (segments) => {
+      for (const segment of segments) {
+        if (segment.baseOffset >= limitOffset) return undefined
+        if ((await segment.newest()).timestamp < timestamp) continue
+        const found = await this.findRecord(segment, await segment.positionBelowTimestamp(timestamp), timestamp, logStartOffset)
+        if (found !== undefined) return found.offset < limitOffset ? found : undefined
+      }
+      return undefined
+    })
   }
 
   /** The first of the records below `limitOffset` that have the largest timestamp of them all. */
   async offsetOfMaxTimestamp(limitOffset: bigint): Promise<FoundRecord | undefined> {
     const { logStartOffset } = this.log
-    let newest: { segment: Segment; timestamp: bigint } | undefined
-    for (const segment of this.log.segments) {
-      if (segment.baseOffset >= limitOffset) break
-      const timestamp = await this.guarded(segment, () => this.newestWithin(segment, logStartOffset, limitOffset))
-      if (timestamp >= 0n && (newest === undefined || timestamp > newest.timestamp)) newest = { segment, timestamp }
-    }
-    if (newest === undefined) return undefined
-    const { segment, timestamp } = newest
-    return this.guarded(segment, async () =>
-      this.findRecord(segment, await segment.positionBelowTimestamp(timestamp), (at, batch) => {
-        if (maxTimestamp(batch, at) < timestamp || lastOffset(batch, at) < logStartOffset) return undefined
-        return (record) => record.timestamp >= timestamp && record.offset >= logStartOffset
-      }),
-    )
+    return this.unlessReplaced(async (segments) => {
+      let newest: { segment: Segment; timestamp: bigint } | undefined
+      for (const segment of segments) {
+        if (segment.baseOffset >= limitOffset) break
+        const timestamp = await this.newestWithin(segment, logStartOffset, limitOffset)
+        if (timestamp >= 0n && (newest === undefined || timestamp > newest.timestamp)) newest = { segment, timestamp }
+      }
+      if (newest === undefined) return undefined
+      const { segment, timestamp } = newest
+      return this.findRecord(segment, await segment.positionBelowTimestamp(timestamp), timestamp, logStartOffset)
+    })
   }
 
   /** The newest timestamp of a segment's batches that lie, wholly or in part, between the two offsets. */
@@ -207,11 +181,12 @@ export class LogReader {
     return timestamp
   }
 
-  /** The first record from `position` on that passes the test made for its batch; batches without a test are not opened. */
+  /** The first record from `position` on with at least this timestamp and offset. Only batches that may hold it are opened. */
   private async findRecord(
     segment: Segment,
     position: number,
-    testFor: (at: number, header: Buffer) => ((record: RecordCursor) => boolean) | undefined,
+    timestamp: bigint,
+    offset: bigint,
   ): Promise<FoundRecord | undefined> {
     while (position < segment.writtenSize) {
       let candidate: { position: number; size: number } | undefined
@@ -219,7 +194,7 @@ export class LogReader {
         scanBatches(file, {
           ...headers(segment, position),
           visit(header, at, position, size) {
-            if (testFor(at, header) === undefined) return true
+            if (maxTimestamp(header, at) < timestamp || lastOffset(header, at) < offset) return true
             candidate = { position, size }
             return false
           },
@@ -228,32 +203,34 @@ export class LogReader {
       if (candidate === undefined) return undefined
       const batch = await segment.read(candidate.position, candidate.size)
       this.require(segment, candidate.position, checkBatch(batch)?.message)
-      const found = firstRecord(batch, testFor(0, batch)!)
+      const found = firstRecord(batch, timestamp, offset)
       if (found !== undefined) return found
       position = candidate.position + candidate.size
     }
     return undefined
   }
 
-  /** A segment that is deleted while it is read is no failure of the disk. */
-  private async guarded<T>(segment: Segment, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work()
-    } catch (error) {
-      if (segment.deleted && !(error instanceof KafkaError)) {
-        throw new KafkaError('OFFSET_OUT_OF_RANGE', 'the segment was deleted meanwhile', { cause: error })
+  /** A segment may be compacted away, or deleted, while it is read: what has taken its place is read instead. */
+  private async unlessReplaced<T>(work: (segments: readonly Segment[]) => Promise<T>): Promise<T> {
+    for (;;) {
+      const segments = this.log.segments
+      try {
+        return await work(segments)
+      } catch (error) {
+        if (segments !== this.log.segments && segments.some((segment) => segment.deleted)) continue
+        if (error instanceof DiskError) throw new KafkaError('KAFKA_STORAGE_ERROR', error.message, { cause: error })
+        throw error
       }
-      if (error instanceof DiskError) throw new KafkaError('KAFKA_STORAGE_ERROR', error.message, { cause: error })
-      throw error
     }
   }
 }
 
-function firstRecord(batch: Buffer, test: (record: RecordCursor) => boolean): FoundRecord | undefined {
+function firstRecord(batch: Buffer, timestamp: bigint, offset: bigint): FoundRecord | undefined {
   try {
     const record = new RecordCursor(batch)
     while (record.next()) {
-      if (test(record)) return { offset: record.offset, timestamp: record.timestamp, leaderEpoch: leaderEpoch(batch) }
+      if (record.timestamp < timestamp || record.offset < offset) continue
+      return { offset: record.offset, timestamp: record.timestamp, leaderEpoch: leaderEpoch(batch) }
     }
     return undefined
   } catch (error) {
@@ -269,15 +246,3 @@ const headers = (segment: Segment, from: number) => ({
   checkCrc: false,
   minOffset: segment.baseOffset,
 })
-
-/** The number of the last segment that begins at or in front of `offset`; 0 if none does. */
-export function segmentNumber(segments: readonly Segment[], offset: bigint): number {
-  let low = 0
-  let high = segments.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (segments[middle].baseOffset <= offset) low = middle + 1
-    else high = middle
-  }
-  return Math.max(0, low - 1)
-}

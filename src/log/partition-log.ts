@@ -1,9 +1,7 @@
 // The log of one partition: appends that assign offsets, reads from memory and files, its start and its end. Writing is
 // log-writer.ts, reading files log-reader.ts, coming up log-loader.ts.
 
-import type { Clock } from '../host/clock.ts'
-import { type Disk, DiskError } from '../host/disk.ts'
-import type { Random } from '../host/random.ts'
+import { DiskError } from '../host/disk.ts'
 import { KafkaError } from '../protocol/error-codes.ts'
 import type { TopicId } from '../protocol/ids.ts'
 import {
@@ -13,84 +11,45 @@ import {
   lastOffset,
   lastOffsetDelta,
   leaderEpoch,
-  maxTimestamp,
   recordCount,
   stampLogAppendTime,
   stampOffsetAndEpoch,
 } from '../protocol/records/batch-header.ts'
 import { admitProduced, checkBatches } from './append-checks.ts'
-import { scanBatches } from './batch-scan.ts'
-import type { DelayedRemoval } from './delayed-removal.ts'
-import { EPOCH_CHECKPOINT, logDirectoryName, parseSegmentFileName, segmentFileName } from './file-names.ts'
-import type { FilePool } from './file-pool.ts'
-import type { FlushTimer } from './flush-timer.ts'
+import { EPOCH_CHECKPOINT, logDirectoryName, segmentFileName } from './file-names.ts'
 import type { LeaderEpochs } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
 import type { LogDirectory } from './log-directory.ts'
-import type { Report } from './log-event.ts'
 import { activate, type LoadedLog, loadProducerState } from './log-loader.ts'
+import { LogReader, type ReadableLog } from './log-reader.ts'
+import { findCut, removeSnapshots } from './log-truncation.ts'
 import {
+  type AppendOptions,
+  type AppendResult,
   type FoundRecord,
-  LogReader,
+  type LogEnvironment,
+  type LogObserver,
   NOTHING_READ,
-  type ReadableLog,
   type ReadOptions,
   type ReadResult,
-  segmentNumber,
-} from './log-reader.ts'
+} from './log-types.ts'
 import { LogWriter, smaller, type WriterHooks } from './log-writer.ts'
 import { encodeProducerSnapshot } from './producer-snapshot.ts'
 import type { ProducerState } from './producer-state.ts'
 import { deletableSegments } from './retention.ts'
-import { Segment, writeUnsynced } from './segment.ts'
-import { LogTail, type TailBatch, type TailCache } from './tail-cache.ts'
+import { type Segment, writeUnsynced } from './segment.ts'
+import { SegmentList } from './segment-list.ts'
+import { LogTail, type TailBatch } from './tail-cache.ts'
 
-export type { FoundRecord, ReadOptions, ReadResult } from './log-reader.ts'
-
-/** What a log shares with the other logs of its broker. */
-export interface LogEnvironment {
-  readonly disk: Disk
-  readonly pool: FilePool
-  readonly clock: Clock
-  readonly random: Random
-  readonly cache: TailCache
-  readonly flushTimer: FlushTimer
-  readonly removal: DelayedRemoval
-  readonly report: Report
-}
-
-export interface AppendOptions {
-  /**
-   * `client`: one batch, checked in every respect. `coordinator`: batches made by this broker. `replica`: batches copied from
-   * the leader, with the offsets and epochs that it gave them.
-   */
-  readonly origin: 'client' | 'coordinator' | 'replica'
-  /** Stamped into the batches; of no meaning for `replica`. */
-  readonly leaderEpoch: number
-}
-
-export interface AppendResult {
-  readonly firstOffset: bigint
-  readonly lastOffset: bigint
-  /** -1 unless the topic stamps its own time. */
-  readonly logAppendTimeMs: bigint
-  /** The batch was in the log already, at these offsets: nothing was appended. */
-  readonly duplicate: boolean
-}
-
-/** Told once per group of appends, never per append. */
-export interface LogObserver {
-  /** What lies below may be deleted by retention. */
-  readonly highWatermark: bigint
-  /** `writtenOffset` has moved. */
-  onWritten(log: PartitionLog): void
-  /** `flushedOffset` has moved. */
-  onFlushed(log: PartitionLog): void
-  /** The disk was full: what was appended at or behind `endOffset` is gone. Appends are refused until there is room. */
-  onDiscarded(log: PartitionLog, error: KafkaError): void
-  /** The log is no longer served. */
-  onFailure(log: PartitionLog, error: KafkaError): void
-}
+export type {
+  AppendOptions,
+  AppendResult,
+  FoundRecord,
+  LogEnvironment,
+  LogObserver,
+  ReadOptions,
+  ReadResult,
+} from './log-types.ts'
 
 const NO_APPEND_TIME = -1n
 const DISK_FULL = new Set(['ENOSPC', 'EDQUOT'])
@@ -106,8 +65,8 @@ export class PartitionLog implements WriterHooks, ReadableLog {
   config: LogConfig
   observer: LogObserver | undefined
   readonly logDirectory: LogDirectory
-  segments: readonly Segment[]
   private readonly env: LogEnvironment
+  private readonly list: SegmentList
   private readonly tail = new LogTail()
   private readonly reader: LogReader
   private readonly writer: LogWriter
@@ -140,7 +99,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     this.name = logDirectoryName(identity.topic, identity.partition)
     this.path = `${logDirectory.path}/${this.name}`
     this.config = config
-    this.segments = loaded.segments
+    this.list = new SegmentList(env, this.path, loaded.segments, () => encodeProducerSnapshot(this.producers))
     this.epochs = loaded.epochs
     this.producers = loaded.producers
     this.snapshotOffset = loaded.snapshotOffset
@@ -152,6 +111,11 @@ export class PartitionLog implements WriterHooks, ReadableLog {
       active: loaded.segments.at(-1),
     })
     if (loaded.damage !== undefined) this.fail(new KafkaError('KAFKA_STORAGE_ERROR', loaded.damage))
+  }
+
+  /** In order. Replaced, never changed, when segments come and go. */
+  get segments(): readonly Segment[] {
+    return this.list.all
   }
 
   // ── where it stands ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -191,9 +155,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
   }
 
   get sizeBytes(): number {
-    let size = 0
-    for (const segment of this.segments) size += segment.size
-    return size
+    return this.list.sizeBytes
   }
 
   get indexIntervalBytes(): number {
@@ -291,7 +253,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     const bytes = this.env.cache.hold(arrived)
     stampOffsetAndEpoch(bytes, 0, offset, epoch)
     const last = offset + BigInt(lastOffsetDelta(bytes))
-    const segment = this.segmentFor(bytes, offset, last, nowMs)
+    const segment = this.list.forBatch(bytes, offset, last, this.config, nowMs)
     if (this.epochs.assign(epoch, offset)) this.epochsUnsaved = true
     this.producers.update(bytes, 0, nowMs)
     const position = segment.size
@@ -312,45 +274,11 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     this.writer.enqueue(batch)
   }
 
-  private segmentFor(batch: Buffer, offset: bigint, last: bigint, nowMs: number): Segment {
-    const active = this.segments.at(-1)
-    if (
-      active === undefined ||
-      !active.takes(last, batch.length, this.config.segmentBytes, this.config.segmentIndexBytes) ||
-      this.isOld(active, Number(maxTimestamp(batch)), nowMs)
-    ) {
-      return this.startSegment(offset, nowMs)
-    }
-    return active
-  }
-
-  /** By the time of its records, where they have one. */
-  private isOld(segment: Segment, timestampMs: number, nowMs: number): boolean {
-    if (segment.size === 0) return false
-    const first = segment.firstTimestamp ?? -1n
-    const ageMs = first >= 0n && timestampMs >= 0 ? timestampMs - Number(first) : nowMs - segment.openedMs
-    return ageMs > this.config.segmentMs - segment.jitterMs
-  }
-
-  private startSegment(offset: bigint, nowMs: number): Segment {
-    const { segmentJitterMs, segmentMs } = this.config
-    const jitterMs = segmentJitterMs > 0 ? this.env.random.u32() % Math.min(segmentJitterMs, segmentMs) : 0
-    const segment = new Segment(this.env, this.path, offset, { wallMs: nowMs, jitterMs })
-    const sealed = this.segments.at(-1)
-    if (sealed !== undefined) {
-      sealed.seal()
-      segment.producerSnapshot = encodeProducerSnapshot(this.producers)
-      this.snapshotOffset = offset
-    }
-    this.segments = [...this.segments, segment]
-    return segment
-  }
-
   /** Ends the active segment, unless it is empty: what is in it becomes eligible for deletion and compaction. */
   async roll(): Promise<void> {
-    const active = this.segments.at(-1)
+    const { active } = this.list
     if (active === undefined || active.size === 0 || this.refusal !== undefined) return
-    const segment = this.startSegment(this.nextOffset, this.env.clock.wallMs())
+    const segment = this.list.begin(this.nextOffset, this.config, this.env.clock.wallMs())
     await this.writer.moveTo(segment)
     // The next offset is known from the file's name alone.
     await this.env.disk.syncDirectory(this.path)
@@ -461,7 +389,6 @@ export class PartitionLog implements WriterHooks, ReadableLog {
   }
 
   private async deleteSegments(count: number, reason: 'time' | 'size' | 'start'): Promise<void> {
-    const deleted = this.segments.slice(0, count)
     const next = this.segments[count].baseOffset
     // No sync of theirs may be under way when they are renamed.
     await this.writer.flush(smaller(next, this.writtenOffset))
@@ -469,9 +396,8 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     if (this.epochs.truncateFromStart(this.startOffset)) this.epochsUnsaved = true
     // First the word, then the deed: files may vanish in any order.
     await this.logDirectory.saveLogStartOffsets()
-    this.segments = this.segments.slice(count)
     let bytes = 0
-    for (const segment of deleted) {
+    for (const segment of this.list.dropFirst(count)) {
       bytes += segment.size
       await segment.markDeleted()
       this.env.removal.add(segment.path('.log'), this.config.fileDeleteDelayMs, () => segment.removeFiles())
@@ -501,11 +427,10 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     this.writer.restart(0n, undefined)
     // As for a cut: first the word that nothing is synced, then the deed.
     await this.logDirectory.saveRecoveryPoints()
-    const dropped = this.segments
-    this.segments = []
+    const dropped = this.list.dropBehind(undefined)
     this.forgetBatches()
     for (const segment of dropped) await segment.removeFiles()
-    await this.removeSnapshots(-1n)
+    await removeSnapshots(this.env.disk, this.path, -1n)
     this.producers.clear()
     this.snapshotOffset = undefined
     if (this.epochs.truncateFromEnd(0n)) this.epochsUnsaved = true
@@ -529,20 +454,18 @@ export class PartitionLog implements WriterHooks, ReadableLog {
   /** With appends refused. Leaves files, indexes and producer state as if nothing had been appended at or behind `offset`. */
   private async cutTo(offset: bigint): Promise<void> {
     await this.writer.idle()
-    const active = this.segments[segmentNumber(this.segments, offset === 0n ? 0n : offset - 1n)]
+    const active = this.list.holding(offset - 1n)
     if (active === undefined) {
       this.writer.restart(this.nextOffset, undefined)
       return
     }
-    const cut = await this.positionOf(active, offset)
+    const cut = await findCut(this.env.pool, active, offset)
     this.nextOffset = cut.offset
     this.writer.restart(cut.offset, active)
     // Durable before the cut: synced data that is gone must not look like damage.
     if ((this.logDirectory.recoveryPoints.get(this.name) ?? 0n) > cut.offset) await this.logDirectory.saveRecoveryPoints()
     this.forgetBatches()
-    const dropped = this.segments.slice(this.segments.indexOf(active) + 1)
-    this.segments = this.segments.slice(0, this.segments.indexOf(active) + 1)
-    for (const segment of dropped) await segment.removeFiles()
+    for (const segment of this.list.dropBehind(active)) await segment.removeFiles()
     await active.truncate(cut.position, cut.offset)
     await activate(this.env.pool, active)
     if (this.epochs.truncateFromEnd(cut.offset)) this.epochsUnsaved = true
@@ -550,45 +473,16 @@ export class PartitionLog implements WriterHooks, ReadableLog {
       this.startOffset = cut.offset
       await this.logDirectory.saveLogStartOffsets()
     }
-    await this.removeSnapshots(cut.offset)
+    await removeSnapshots(this.env.disk, this.path, cut.offset)
     const storage = { disk: this.env.disk, pool: this.env.pool, directory: this.path }
     const { producers, snapshotOffset } = await loadProducerState(storage, this.segments, cut.offset, this.env.clock.wallMs())
     this.producers = producers
     this.snapshotOffset = snapshotOffset
   }
 
-  /** Where the batch begins that holds `offset`, or the next one; the cut comes in front of it. */
-  private async positionOf(segment: Segment, offset: bigint): Promise<{ position: number; offset: bigint }> {
-    if (segment.writtenSize === 0) return { position: 0, offset: offset > segment.baseOffset ? segment.baseOffset : offset }
-    let cut = { position: segment.writtenSize, offset }
-    const from = await segment.positionBelow(offset)
-    await this.env.pool.use(segment.path('.log'), 'read', (file) =>
-      scanBatches(file, {
-        from,
-        to: segment.writtenSize,
-        checkCrc: false,
-        minOffset: segment.baseOffset,
-        visit(header, at, position) {
-          if (lastOffset(header, at) < offset) return true
-          const base = baseOffset(header, at)
-          cut = { position, offset: base < offset ? base : offset }
-          return false
-        },
-      }),
-    )
-    return cut
-  }
-
   private forgetBatches(): void {
     this.env.cache.clear(this.tail)
     this.reader.forgetCursors()
-  }
-
-  private async removeSnapshots(behind: bigint): Promise<void> {
-    for (const { name } of await this.env.disk.list(this.path)) {
-      const parsed = parseSegmentFileName(name)
-      if (parsed?.suffix === '.snapshot' && parsed.baseOffset > behind) await this.env.disk.remove(`${this.path}/${name}`)
-    }
   }
 
   /** Forgets producers that have been silent for longer. */
@@ -606,7 +500,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
       await this.flush()
       await this.writer.idle()
       await this.beforeWrite()
-      const active = this.segments.at(-1)
+      const { active } = this.list
       if (active !== undefined && this.snapshotOffset !== this.nextOffset) {
         active.seal()
         await active.syncIndexes()

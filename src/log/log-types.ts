@@ -1,0 +1,80 @@
+// What goes into a log and comes out of it, and who is told: the words that the log and its users share.
+
+import type { Clock } from '../host/clock.ts'
+import type { Disk } from '../host/disk.ts'
+import type { Random } from '../host/random.ts'
+import type { KafkaError } from '../protocol/error-codes.ts'
+import type { DelayedRemoval } from './delayed-removal.ts'
+import type { FilePool } from './file-pool.ts'
+import type { FlushTimer } from './flush-timer.ts'
+import type { Report } from './log-event.ts'
+import type { PartitionLog } from './partition-log.ts'
+import type { TailCache } from './tail-cache.ts'
+
+/** What a log shares with the other logs of its broker. */
+export interface LogEnvironment {
+  readonly disk: Disk
+  readonly pool: FilePool
+  readonly clock: Clock
+  readonly random: Random
+  readonly cache: TailCache
+  readonly flushTimer: FlushTimer
+  readonly removal: DelayedRemoval
+  readonly report: Report
+}
+
+export interface AppendOptions {
+  /**
+   * `client`: one batch, checked in every respect. `coordinator`: batches made by this broker. `replica`: batches copied from
+   * the leader, with the offsets and epochs that it gave them.
+   */
+  readonly origin: 'client' | 'coordinator' | 'replica'
+  /** Stamped into the batches; of no meaning for `replica`. */
+  readonly leaderEpoch: number
+}
+
+export interface AppendResult {
+  readonly firstOffset: bigint
+  readonly lastOffset: bigint
+  /** -1 unless the topic stamps its own time. */
+  readonly logAppendTimeMs: bigint
+  /** The batch was in the log already, at these offsets: nothing was appended. */
+  readonly duplicate: boolean
+}
+
+export interface ReadOptions {
+  /** More only if the first batch is larger and `atLeastOneBatch` asks for it. */
+  readonly maxBytes: number
+  /** Only batches that end below. */
+  readonly limitOffset: bigint
+  readonly atLeastOneBatch: boolean
+}
+
+export interface ReadResult {
+  /** Whole batches, in order; a chunk may hold several. They must not be changed. */
+  readonly chunks: readonly Buffer[]
+  /** Bytes in all chunks. */
+  readonly size: number
+}
+
+export const NOTHING_READ: ReadResult = { chunks: [], size: 0 }
+
+export interface FoundRecord {
+  readonly offset: bigint
+  readonly timestamp: bigint
+  readonly leaderEpoch: number
+}
+
+/** Told once per group of appends, never per append. */
+export interface LogObserver {
+  /** What lies below may be deleted by retention, and compacted. */
+  readonly highWatermark: bigint
+  /** `writtenOffset` has moved. */
+  onWritten(log: PartitionLog): void
+  /** `flushedOffset` has moved. */
+  onFlushed(log: PartitionLog): void
+  /** The disk was full: what was appended at or behind `endOffset` is gone. Appends are refused until there is room. */
+  onDiscarded(log: PartitionLog, error: KafkaError): void
+  /** The log is no longer served. */
+  onFailure(log: PartitionLog, error: KafkaError): void
+}
