@@ -1,5 +1,6 @@
 // For tests of the log: a manager on a disk in memory, with a clock that stands still, and batches to put into it.
 
+import type { Disk, DiskFile } from '../host/disk.ts'
 import { ManualClock } from '../host/manual-clock.ts'
 import { MemoryDisk } from '../host/memory-disk.ts'
 import { seededRandom } from '../host/random.ts'
@@ -24,6 +25,8 @@ export class LogFixture {
   readonly directory = '/data'
   config: LogConfig
   limits: Partial<LogLimits> = {}
+  /** Called before each operation on the disk; what it throws is the operation's failure. */
+  onDiskCall: (operation: string, path: string) => void = () => {}
   manager!: LogManager
 
   constructor(config: Partial<LogConfig> = {}, disk = new MemoryDisk()) {
@@ -33,7 +36,7 @@ export class LogFixture {
 
   async open(): Promise<this> {
     this.manager = await LogManager.open({
-      disk: this.disk,
+      disk: watched(this.disk, (operation, path) => this.onDiskCall(operation, path)),
       clock: this.clock,
       random: seededRandom(1),
       directories: [this.directory],
@@ -85,6 +88,31 @@ export class LogFixture {
   }
 }
 
+function watched(disk: Disk, onCall: (operation: string, path: string) => void): Disk {
+  return new Proxy(disk, {
+    get(_target, operation: keyof Disk) {
+      return async (path: string, ...rest: unknown[]) => {
+        onCall(operation, path)
+        const result = await (disk[operation] as (...args: unknown[]) => Promise<unknown>).call(disk, path, ...rest)
+        return operation === 'open' ? watchedFile(result as DiskFile, onCall) : result
+      }
+    },
+  })
+}
+
+function watchedFile(file: DiskFile, onCall: (operation: string, path: string) => void): DiskFile {
+  return new Proxy(file, {
+    get(_target, operation: keyof DiskFile) {
+      const member = file[operation]
+      if (typeof member !== 'function') return member
+      return async (...args: unknown[]) => {
+        onCall(operation, file.path)
+        return (member as (...args: unknown[]) => Promise<unknown>).apply(file, args)
+      }
+    },
+  })
+}
+
 /** A batch of `count` records of some 100 bytes. */
 export function batchOf(count: number, options: BatchOptions & { timestamp?: bigint; fill?: number } = {}): Buffer {
   const timestamp = options.timestamp ?? 1_750_000_000_000n
@@ -119,4 +147,9 @@ export async function readAll(log: PartitionLog, from = log.logStartOffset, maxB
     }
   }
   return batches
+}
+
+/** Until all that the log does on its own has been done: on a disk in memory nothing waits for anything but its turn. */
+export async function settled(): Promise<void> {
+  for (let i = 0; i < 500; i++) await null
 }

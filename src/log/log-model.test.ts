@@ -10,7 +10,7 @@ import { type ErrorName, KafkaError } from '../protocol/error-codes.ts'
 import { baseOffset, stampOffsetAndEpoch } from '../protocol/records/batch-header.ts'
 import { decodeRecords } from '../protocol/records/record-cursor.ts'
 import type { FlushPolicy } from './log-config.ts'
-import { batchOf, LogFixture, readAll } from './log-fixture.ts'
+import { batchOf, LogFixture, readAll, settled } from './log-fixture.ts'
 import type { LogObserver, PartitionLog } from './partition-log.ts'
 
 /** More on command: MOLDAU_SEEDS=20000; one seed: MOLDAU_SEED=17. */
@@ -266,6 +266,7 @@ class History implements LogObserver {
       if (this.below(3) === 0) await settled()
     }
     disk.capacityBytes = Number.MAX_SAFE_INTEGER
+    await settled()
     // The room is seen a moment later, and what was left behind is cleared away before anything is appended.
     for (let i = 0; i < 100 && this.refuses(); i++) {
       clock.advance(1000)
@@ -384,11 +385,6 @@ class History implements LogObserver {
     }
     return producers
   }
-}
-
-/** Until all that the log does on its own has been done. */
-async function settled(): Promise<void> {
-  for (let i = 0; i < 50; i++) await null
 }
 
 function judge(

@@ -1,10 +1,13 @@
-// The newest batches of all logs, in memory: the very buffers that arrived. Consumers at the tail are served from here. One
+// The newest batches of all logs, in memory, copied there once from the requests that brought them. Consumers at the tail are served from here. One
 // limit for all logs, oldest batch out first. What is not written yet is always here, whatever the limit.
 
+import type { BufferPool, Lease } from '../bytes/buffer-pool.ts'
 import type { Segment } from './segment.ts'
 
 export interface TailBatch {
   readonly bytes: Buffer
+  /** Of the memory that `bytes` lies in: held by this batch, and by whoever sends it. */
+  readonly lease: Lease
   readonly baseOffset: bigint
   readonly lastOffset: bigint
   readonly records: number
@@ -45,7 +48,9 @@ export class LogTail {
 
   /** Drops from the front what is written and no longer counted. */
   trim(): void {
-    while (this.head < this.batches.length && !this.batches[this.head].counted && this.batches[this.head].written) this.head++
+    while (this.head < this.batches.length && !this.batches[this.head].counted && this.batches[this.head].written) {
+      this.batches[this.head++].lease.release()
+    }
     if (this.head > 64 && this.head * 2 > this.batches.length) {
       this.batches = this.batches.slice(this.head)
       this.head = 0
@@ -61,9 +66,11 @@ export class LogTail {
   }
 }
 
-/** Batches up to this size are copied together rather than each into memory of its own. */
-const SLAB_BATCH = 16 * 1024
-const SLAB_SIZE = 256 * 1024
+/**
+ * Memory is taken in pieces of this size, filled in order and evicted in order, so that a piece lives about as long as its
+ * batches. Large enough to leave little unused behind batches of the largest usual size.
+ */
+const SLAB_SIZE = 4 * 1024 * 1024
 
 export class TailCache {
   private readonly limitBytes: number
@@ -71,36 +78,35 @@ export class TailCache {
   private fifo: TailBatch[] = []
   private head = 0
   private countedBytes = 0
-  private slab = Buffer.alloc(0)
+  private readonly pool: BufferPool
+  private slab: Lease | undefined
   private slabUsed = 0
 
-  constructor(limitBytes: number) {
+  constructor(limitBytes: number, pool: BufferPool) {
     this.limitBytes = limitBytes
+    this.pool = pool
   }
 
   get bytes(): number {
     return this.countedBytes
   }
 
-  /**
-   * The bytes, in a place where they may stay: a small batch within a large buffer would keep all of it in memory. Slabs are
-   * filled in order and evicted in order, so a slab lives about as long as its batches.
-   */
-  hold(bytes: Buffer): Buffer {
-    if (bytes.length * 2 >= bytes.buffer.byteLength) return bytes
-    if (bytes.length > SLAB_BATCH) {
-      const copy = Buffer.allocUnsafeSlow(bytes.length)
-      bytes.copy(copy)
-      return copy
+  /** Copies a batch to where it may stay, and holds the memory for it. */
+  hold(bytes: Buffer): { bytes: Buffer; lease: Lease } {
+    if (bytes.length > SLAB_SIZE) {
+      const lease = this.pool.take(bytes.length)
+      return { bytes: copyInto(lease, 0, bytes), lease }
     }
-    if (this.slabUsed + bytes.length > this.slab.length) {
-      this.slab = Buffer.allocUnsafeSlow(SLAB_SIZE)
+    if (this.slab === undefined || this.slabUsed + bytes.length > this.slab.buffer.length) {
+      this.slab?.release()
+      this.slab = this.pool.take(SLAB_SIZE)
       this.slabUsed = 0
     }
-    const copy = this.slab.subarray(this.slabUsed, this.slabUsed + bytes.length)
-    bytes.copy(copy)
+    const { slab } = this
+    slab.retain()
+    const copy = copyInto(slab, this.slabUsed, bytes)
     this.slabUsed += bytes.length
-    return copy
+    return { bytes: copy, lease: slab }
   }
 
   add(batch: TailBatch): void {
@@ -113,7 +119,11 @@ export class TailCache {
 
   /** Forgets all batches of a log. */
   clear(tail: LogTail): void {
-    for (const batch of tail.take()) this.discount(batch)
+    for (const batch of tail.take()) {
+      this.discount(batch)
+      // A write may still be reading the others.
+      if (batch.written) batch.lease.release()
+    }
     // They stay in the order of eviction until their turn comes, unless they are most of it.
     if (this.countedBytes === 0) {
       this.fifo = []
@@ -138,4 +148,9 @@ export class TailCache {
     batch.counted = false
     this.countedBytes -= batch.bytes.length
   }
+}
+
+function copyInto({ buffer }: Lease, at: number, bytes: Buffer): Buffer {
+  bytes.copy(buffer, at)
+  return buffer.subarray(at, at + bytes.length)
 }
