@@ -55,9 +55,7 @@ export class Controller {
     if (this.ended !== undefined) return Promise.reject(this.ended)
     return new Promise<R>((resolve, reject) => {
       this.queue.push({ decide, resolve: resolve as (reply: unknown) => void, reject })
-      this.running ??= this.run().finally(() => {
-        this.running = undefined
-      })
+      this.running ??= this.run()
     })
   }
 
@@ -71,6 +69,8 @@ export class Controller {
     // Commands of the same turn of the loop share a commit, and so do those that come while one is under way.
     await Promise.resolve()
     while (this.queue.length > 0) await this.runTogether(this.queue.splice(0))
+    // In the same breath as the look at the queue: whoever comes next must find that nobody is at it.
+    this.running = undefined
   }
 
   private async runTogether(commands: readonly Command[]): Promise<void> {

@@ -131,9 +131,7 @@ export class EmbeddedStore implements MetadataStore {
     if (this.closed) return Promise.reject(closedError())
     return new Promise((resolve, reject) => {
       this.pending.push({ guards, ops, onFail, resolve, reject })
-      this.writing ??= this.drain().finally(() => {
-        this.writing = undefined
-      })
+      this.writing ??= this.drain()
     })
   }
 
@@ -149,6 +147,8 @@ export class EmbeddedStore implements MetadataStore {
       await this.write(commits)
       if (this.position - HEADER_SIZE > this.snapshotAfterBytes && this.failure === undefined) await this.snapshot()
     }
+    // In the same breath as the look at `pending`: whoever comes next must find that nobody is writing.
+    this.writing = undefined
   }
 
   /** Judges each commit after the ones before it, writes what they changed, and only then lets anybody see it. */
