@@ -1,5 +1,6 @@
 // One broker node: puts the parts together, in the order in which they can start, and takes them apart again.
 
+import { BufferPool } from '../bytes/buffer-pool.ts'
 import { ClusterMetadata } from '../cluster/cluster-metadata.ts'
 import { GROUP_OFFSETS_TOPIC } from '../cluster/internal-topics.ts'
 import type { MetadataDelta, MetadataImage } from '../cluster/metadata-image.ts'
@@ -78,6 +79,7 @@ export class Broker {
 class Parts {
   readonly nodeId: number
   private readonly options: BrokerOptions
+  private readonly pool = new BufferPool()
   private readonly listeners: ReadonlyMap<string, ListenerConfig>
   private metadata: ClusterMetadata | undefined
   private logs: LogManager | undefined
@@ -107,6 +109,7 @@ class Parts {
     const logConfig = (topic: string) => logConfigOf(metadata.topicConfig(topic))
     const logs = await LogManager.open({
       disk,
+      buffers: this.pool,
       clock,
       random,
       directories,
@@ -187,6 +190,7 @@ class Parts {
     this.server = new SocketServer({
       network,
       clock,
+      pool: this.pool,
       maxFrameBytes: config.get('socket.request.max.bytes'),
       maxConnections: config.get('max.connections'),
       maxConnectionsPerIp: config.get('max.connections.per.ip'),

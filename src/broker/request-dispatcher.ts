@@ -8,7 +8,7 @@ import { ApiVersions } from '../protocol/messages/18-api-versions.ts'
 import { decodeRequestHeader, type RequestHeader } from '../protocol/request-header.ts'
 import { type Request, within } from '../protocol/schema.ts'
 import { handlersByKey } from './handlers/all-handlers.ts'
-import type { Handler, Outcome } from './handlers/handler.ts'
+import type { Call, Handler, Outcome } from './handlers/handler.ts'
 import type { Answer, Connection } from './network/connection.ts'
 import type { Services } from './services.ts'
 
@@ -29,20 +29,17 @@ export class RequestDispatcher {
       throw new DecodeError(`API key ${header.apiKey} version ${header.apiVersion} is not served here`)
     }
     const request = handler.api.request.decode(reader, header.apiVersion)
+    const call: Call = { version: header.apiVersion, clientId: header.clientId ?? '', connection, sent: undefined }
     let outcome: Outcome<typeof handler.api> | Promise<Outcome<typeof handler.api>>
     try {
-      outcome = handler.handle(request, this.services, {
-        version: header.apiVersion,
-        clientId: header.clientId ?? '',
-        connection,
-      })
+      outcome = handler.handle(request, this.services, call)
     } catch (error) {
       outcome = this.failed(handler, request, error)
     }
-    if (!(outcome instanceof Promise)) return encode(handler, header, outcome)
+    if (!(outcome instanceof Promise)) return encode(handler, header, call, outcome)
     return outcome.then(
-      (settled) => encode(handler, header, settled),
-      (error) => encode(handler, header, this.failed(handler, request, error)),
+      (settled) => encode(handler, header, call, settled),
+      (error) => encode(handler, header, call, this.failed(handler, request, error)),
     )
   }
 
@@ -54,16 +51,14 @@ export class RequestDispatcher {
   }
 }
 
-function encode(handler: Handler, header: RequestHeader, outcome: Outcome<Handler['api']>): Answer {
+function encode(handler: Handler, header: RequestHeader, call: Call, outcome: Outcome<Handler['api']>): Answer {
   if (outcome === null || outcome === 'close') return outcome
-  return encodeResponse(handler.api, header.apiVersion, header.correlationId, outcome)
+  return { chunks: encodeResponse(handler.api, header.apiVersion, header.correlationId, outcome), sent: call.sent }
 }
 
 /** The client speaks a newer ApiVersions: the oldest form, which every client reads, says which ones are spoken here. */
 function unsupportedApiVersions(correlationId: number): Answer {
   const { min, max } = ApiVersions.versions
-  return encodeResponse(ApiVersions, 0, correlationId, {
-    errorCode: ErrorCode.UNSUPPORTED_VERSION,
-    apiKeys: [{ apiKey: ApiVersions.key, minVersion: min, maxVersion: max }],
-  })
+  const apiKeys = [{ apiKey: ApiVersions.key, minVersion: min, maxVersion: max }]
+  return { chunks: encodeResponse(ApiVersions, 0, correlationId, { errorCode: ErrorCode.UNSUPPORTED_VERSION, apiKeys }) }
 }

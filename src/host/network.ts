@@ -10,6 +10,7 @@ export interface Socket {
   /** As the kernel knows them: IPv4 addresses of a dual-stack socket come without their `::ffff:`. */
   readonly local: Endpoint
   readonly remote: Endpoint
+  /** Of a connection that came in, the chunk is on loan: it is overwritten when the call returns. Of one that went out, it may be kept. */
   onData: (chunk: Buffer) => void
   /** The peer has sent its last byte. */
   onEnd: () => void
@@ -17,8 +18,8 @@ export interface Socket {
   onDrain: () => void
   /** Once, at last, whatever the reason. */
   onClose: (error: Error | undefined) => void
-  /** The chunks in order, as one write. False asks the caller to wait for `onDrain`. */
-  write(chunks: readonly Buffer[]): boolean
+  /** The chunks in order, as one write. False asks the caller to wait for `onDrain`. `sent` is called once the chunks may be changed. */
+  write(chunks: readonly Buffer[], sent?: () => void): boolean
   /** Stops and resumes `onData`. */
   pause(): void
   resume(): void

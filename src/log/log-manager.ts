@@ -1,5 +1,6 @@
 // All logs of a broker: opens them, makes new ones, takes them away, and does for all of them what is due from time to time.
 
+import { BufferPool } from '../bytes/buffer-pool.ts'
 import { type Clock, every, type Timer } from '../host/clock.ts'
 import { type Disk, DiskError } from '../host/disk.ts'
 import { hyphenatedUuid, type Random } from '../host/random.ts'
@@ -40,6 +41,8 @@ export interface LogManagerOptions {
   readonly random: Random
   /** Absolute. Created if absent. */
   readonly directories: readonly string[]
+  /** Memory for what is read, and for the newest batches. Default: a pool of its own. */
+  readonly buffers?: BufferPool
   /** Checked against meta.properties, which is written where there is none. Undefined: neither. */
   readonly identity?: NodeIdentity
   /** Of a topic whose log is found. */
@@ -83,7 +86,7 @@ export class LogManager {
    * Rejects with LogDirectoryError where a directory is in use, belongs to another node, or none is usable.
    */
   static async open(options: LogManagerOptions): Promise<LogManager> {
-    const { disk, clock, random, report } = options
+    const { disk, clock, random, report, buffers = new BufferPool() } = options
     const limits = { ...defaultLogLimits, ...options.limits }
     const directories: LogDirectory[] = []
     let unusable: LogDirectoryError | undefined
@@ -102,7 +105,8 @@ export class LogManager {
         pool: new FilePool(disk, limits.openFiles),
         clock,
         random,
-        cache: new TailCache(limits.cacheBytes),
+        cache: new TailCache(limits.cacheBytes, buffers),
+        buffers,
         flushTimer: new FlushTimer(clock),
         removal: new DelayedRemoval(clock, report),
         report,

@@ -1,6 +1,7 @@
 // Reads batches from the files of a log, and finds records by their time. Whole batches only, their checksums verified: what is
 // damaged is served to nobody.
 
+import type { BufferPool, Lease } from '../bytes/buffer-pool.ts'
 import { DecodeError } from '../bytes/reader.ts'
 import { DiskError } from '../host/disk.ts'
 import { KafkaError } from '../protocol/error-codes.ts'
@@ -34,11 +35,13 @@ interface Cursor {
 export class LogReader {
   private readonly log: ReadableLog
   private readonly pool: FilePool
+  private readonly buffers: BufferPool
   private cursors: Cursor[] = []
 
-  constructor(log: ReadableLog, pool: FilePool) {
+  constructor(log: ReadableLog, pool: FilePool, buffers: BufferPool) {
     this.log = log
     this.pool = pool
+    this.buffers = buffers
   }
 
   /** Positions have changed: the log was cut, or its segments were replaced. */
@@ -73,7 +76,8 @@ export class LogReader {
     let wanted = maxBytes + (cursor === undefined ? this.log.indexIntervalBytes : 0)
     while (position < end) {
       const length = Math.min(Math.max(wanted, BATCH_HEADER_SIZE), end - position)
-      const chunk = await segment.read(position, length)
+      const lease = this.buffers.take(length)
+      const chunk = await segment.readInto(lease.buffer.subarray(0, length), position)
       this.require(
         segment,
         position,
@@ -99,13 +103,13 @@ export class LogReader {
         wanted = Math.max(size, maxBytes)
         continue
       }
-      return this.take(segment, chunk, at, position, options)
+      return this.take(segment, lease, chunk, at, position, options)
     }
     return undefined
   }
 
   /** The batches of `chunk` from `first` on, as far as limits go and checksums hold. */
-  private take(segment: Segment, chunk: Buffer, first: number, position: number, options: ReadOptions): ReadResult {
+  private take(segment: Segment, lease: Lease, chunk: Buffer, first: number, position: number, options: ReadOptions): ReadResult {
     let at = first
     let next = 0n
     while (at + BATCH_HEADER_SIZE <= chunk.length) {
@@ -124,7 +128,7 @@ export class LogReader {
     }
     if (this.cursors.length === CURSORS) this.cursors.shift()
     this.cursors.push({ offset: next, segment, position: position + at })
-    return { chunks: [chunk.subarray(first, at)], size: at - first }
+    return { chunks: [chunk.subarray(first, at)], size: at - first, leases: [lease] }
   }
 
   private require(segment: Segment, position: number, problem: string | undefined): void {

@@ -1,5 +1,6 @@
 // What goes into a log and comes out of it, and who is told: the words that the log and its users share.
 
+import type { BufferPool, Lease } from '../bytes/buffer-pool.ts'
 import type { Clock } from '../host/clock.ts'
 import type { Disk } from '../host/disk.ts'
 import type { Random } from '../host/random.ts'
@@ -18,6 +19,7 @@ export interface LogEnvironment {
   readonly clock: Clock
   readonly random: Random
   readonly cache: TailCache
+  readonly buffers: BufferPool
   readonly flushTimer: FlushTimer
   readonly removal: DelayedRemoval
   readonly report: Report
@@ -55,9 +57,11 @@ export interface ReadResult {
   readonly chunks: readonly Buffer[]
   /** Bytes in all chunks. */
   readonly size: number
+  /** Of the memory that the chunks lie in. Released when they have been sent, it is used again; if not, the collector takes it. */
+  readonly leases: readonly Lease[]
 }
 
-export const NOTHING_READ: ReadResult = { chunks: [], size: 0 }
+export const NOTHING_READ: ReadResult = { chunks: [], size: 0, leases: [] }
 
 export interface FoundRecord {
   readonly offset: bigint

@@ -1,6 +1,7 @@
 // The log of one partition: appends that assign offsets, reads from memory and files, its start and its end. Writing is
 // log-writer.ts, reading files log-reader.ts, coming up log-loader.ts.
 
+import type { Lease } from '../bytes/buffer-pool.ts'
 import { DiskError } from '../host/disk.ts'
 import { KafkaError } from '../protocol/error-codes.ts'
 import type { TopicId } from '../protocol/ids.ts'
@@ -105,7 +106,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     this.snapshotOffset = loaded.snapshotOffset
     this.startOffset = loaded.logStartOffset
     this.nextOffset = loaded.endOffset
-    this.reader = new LogReader(this, env.pool)
+    this.reader = new LogReader(this, env.pool, env.buffers)
     this.writer = new LogWriter(env, this.path, this, env.flushTimer, {
       endOffset: loaded.endOffset,
       active: loaded.segments.at(-1),
@@ -250,7 +251,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
   }
 
   private appendBatch(arrived: Buffer, offset: bigint, epoch: number, nowMs: number): void {
-    const bytes = this.env.cache.hold(arrived)
+    const { bytes, lease } = this.env.cache.hold(arrived)
     stampOffsetAndEpoch(bytes, 0, offset, epoch)
     const last = offset + BigInt(lastOffsetDelta(bytes))
     const segment = this.list.forBatch(bytes, offset, last, this.config, nowMs)
@@ -261,6 +262,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     this.nextOffset = last + 1n
     const batch: TailBatch = {
       bytes,
+      lease,
       baseOffset: offset,
       lastOffset: last,
       records: recordCount(bytes),
@@ -311,14 +313,18 @@ export class PartitionLog implements WriterHooks, ReadableLog {
 
   private readTail(from: bigint, { maxBytes, limitOffset, atLeastOneBatch }: ReadOptions): ReadResult {
     const chunks: Buffer[] = []
+    const leases: Lease[] = []
     let size = 0
-    for (const { bytes, lastOffset } of this.tail.from(from)) {
+    for (const { bytes, lastOffset, lease } of this.tail.from(from)) {
       if (lastOffset >= limitOffset) break
       if (size + bytes.length > maxBytes && !(size === 0 && atLeastOneBatch)) break
       chunks.push(bytes)
       size += bytes.length
+      if (lease === leases[leases.length - 1]) continue
+      lease.retain()
+      leases.push(lease)
     }
-    return { chunks, size }
+    return { chunks, size, leases }
   }
 
   /** The first record whose timestamp is at least `timestamp`, if it lies below `limitOffset`. */

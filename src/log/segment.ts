@@ -179,10 +179,14 @@ export class Segment {
   }
 
   /** Fewer bytes than asked for only where the file ends. */
-  async read(position: number, length: number): Promise<Buffer> {
-    const target = Buffer.allocUnsafeSlow(length)
+  read(position: number, length: number): Promise<Buffer> {
+    return this.readInto(Buffer.allocUnsafeSlow(length), position)
+  }
+
+  /** The part of `target` that was filled: all of it, unless the file ends before. */
+  async readInto(target: Buffer, position: number): Promise<Buffer> {
     const count = await this.storage.pool.use(this.path('.log'), 'read', (file) => file.read(target, position))
-    return count === length ? target : target.subarray(0, count)
+    return count === target.length ? target : target.subarray(0, count)
   }
 
   /** Cuts the file and forgets the index entries that point behind it; what is known of the rest must be found anew. */

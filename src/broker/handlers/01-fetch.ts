@@ -1,5 +1,6 @@
 // Fetch: the way out. Batches leave as the bytes that arrived, from memory at the tail and from the segments below it.
 
+import type { Lease } from '../../bytes/buffer-pool.ts'
 import type { ReadResult } from '../../log/partition-log.ts'
 import type { Partition } from '../../cluster/replication/partition.ts'
 import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
@@ -9,12 +10,13 @@ import type { ResponseInput } from '../../protocol/schema.ts'
 import { delayedFetch, type FetchAttempt } from '../delayed-fetch.ts'
 import type { FetchContext, FetchPartition, PartitionResponse } from '../fetch-sessions.ts'
 import type { Services } from '../services.ts'
-import { handler } from './handler.ts'
+import { type Call, handler } from './handler.ts'
 
 const READ_COMMITTED = 1
 const NO_RECORDS: readonly Buffer[] = []
 
 interface Attempt extends FetchAttempt {
+  readonly leases: readonly Lease[]
   readonly found: readonly { partition: FetchPartition; response: PartitionResponse }[]
 }
 
@@ -34,14 +36,16 @@ export const fetch = handler(Fetch, {
       attempt: () => new Reading(services, partitions, maxBytes, readCommitted, call.version).run(),
       onAbandoned: (abandon) => call.connection.onClose(abandon),
     })
-    if (result instanceof Promise) return result.then((attempt) => (attempt === undefined ? 'close' : answer(context, attempt)))
-    return answer(context, result)
+    if (result instanceof Promise) return result.then((attempt) => (attempt === undefined ? 'close' : answer(context, attempt, call)))
+    return answer(context, result, call)
   },
 
   fail: (_request, error) => ({ errorCode: error.errorCode, responses: [] }),
 })
 
-function answer(context: FetchContext, attempt: Attempt): ResponseInput<typeof Fetch> {
+function answer(context: FetchContext, attempt: Attempt, call: Call): ResponseInput<typeof Fetch> {
+  const { leases } = attempt
+  if (leases.length > 0) call.sent = () => leases.forEach((lease) => void lease.release())
   const responses: { topic: string; topicId: string; partitions: PartitionResponse[] }[] = []
   for (const { partition, response } of attempt.found) {
     if (!context.include(partition, response)) continue
@@ -63,6 +67,7 @@ class Reading {
   private readonly version: number
   private readonly found: { partition: FetchPartition; response: PartitionResponse }[] = []
   private left: number
+  private readonly leases: Lease[] = []
   private bytes = 0
   private urgent = false
 
@@ -99,7 +104,7 @@ class Reading {
         this.refuse(requested, error)
       }
     }
-    return { found: this.found, bytes: this.bytes, urgent: this.urgent }
+    return { found: this.found, leases: this.leases, bytes: this.bytes, urgent: this.urgent }
   }
 
   private leaderFor(requested: FetchPartition): Partition {
@@ -120,6 +125,7 @@ class Reading {
 
   private take(requested: FetchPartition, partition: Partition, result: ReadResult | null): void {
     const size = result?.size ?? 0
+    if (result !== null) this.leases.push(...result.leases)
     this.bytes += size
     this.left -= size
     this.found.push({ partition: requested, response: this.response(requested, partition, result?.chunks ?? NO_RECORDS) })

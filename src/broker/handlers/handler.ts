@@ -10,6 +10,8 @@ export interface Call {
   readonly version: number
   readonly clientId: string
   readonly connection: Connection
+  /** Set by a handler that wants to hear when its answer is with the kernel. */
+  sent: (() => void) | undefined
 }
 
 /** A response body, null for no answer at all (acks=0), 'close' to end the connection instead of answering. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { BufferPool } from '../../bytes/buffer-pool.ts'
 import { realClock } from '../../host/clock.ts'
 import type { Socket } from '../../host/network.ts'
 import { type Answer, Connection, type Serve } from './connection.ts'
@@ -56,19 +57,20 @@ function connect(maxFrameBytes = 1000) {
   const serve: Serve = (frame) => {
     const name = frame.subarray(2).toString()
     started.push(name)
-    if (name.startsWith('now')) return [Buffer.from(name)]
+    if (name.startsWith('now')) return { chunks: [Buffer.from(name)] }
     return new Promise((resolve) => answers.set(name, resolve))
   }
   const connection = new Connection({
     socket,
     clock: realClock,
+    pool: new BufferPool(),
     maxFrameBytes,
     serve,
     admission,
     report: (reason) => reasons.push(reason),
     listener: 'PLAINTEXT',
   })
-  const answer = async (name: string, answer: Answer = [Buffer.from(name)]) => {
+  const answer = async (name: string, answer: Answer = { chunks: [Buffer.from(name)] }) => {
     answers.get(name)!(answer)
     await new Promise(setImmediate)
   }

@@ -3,15 +3,25 @@
 // Kafka handles one request of a connection at a time, and so do we, but for one case: produce requests are started while
 // the produce requests before them still wait for the disk. They are appended in order, and answered in order.
 
+import type { BufferPool } from '../../bytes/buffer-pool.ts'
 import { DecodeError } from '../../bytes/reader.ts'
 import type { Clock } from '../../host/clock.ts'
 import type { Socket } from '../../host/network.ts'
 import { FrameReader } from './frame-reader.ts'
 
-/** Chunks to send, null for a request that gets no answer, 'close' to end the connection. */
-export type Answer = readonly Buffer[] | null | 'close'
+export interface Reply {
+  readonly chunks: readonly Buffer[]
+  /** Called when the chunks are with the kernel. Never called if the connection fails before that. */
+  readonly sent?: () => void
+}
 
-/** Takes a whole frame; answers at once where it can. Throws DecodeError for bytes that are no request. */
+/** Null for a request that gets no answer, 'close' to end the connection. */
+export type Answer = Reply | null | 'close'
+
+/**
+ * Takes a whole frame; answers at once where it can. A produce request is on loan: its bytes are gone when the call returns.
+ * Throws DecodeError for bytes that are no request.
+ */
 export type Serve = (frame: Buffer, connection: Connection) => Answer | Promise<Answer>
 
 const PRODUCE = 0
@@ -34,6 +44,7 @@ export interface Admission {
 export interface ConnectionOptions {
   readonly socket: Socket
   readonly clock: Clock
+  readonly pool: BufferPool
   readonly maxFrameBytes: number
   readonly serve: Serve
   readonly admission: Admission
@@ -68,7 +79,7 @@ export class Connection {
     this.options = options
     this.socket = options.socket
     this.listener = options.listener
-    this.frames = new FrameReader(options.maxFrameBytes)
+    this.frames = new FrameReader(options.maxFrameBytes, options.pool)
     this.lastActiveMs = options.clock.monotonicMs()
     const { socket } = options
     socket.onData = (chunk) => this.receive(chunk)
@@ -82,6 +93,7 @@ export class Connection {
     socket.onClose = () => {
       this.closed = true
       this.waiting.length = 0
+      this.frames.close()
       for (const listener of this.closeListeners) listener()
       this.closeListeners.clear()
     }
@@ -120,12 +132,19 @@ export class Connection {
   private receive(chunk: Buffer): void {
     this.lastActiveMs = this.options.clock.monotonicMs()
     try {
-      this.frames.push(chunk, (frame) => this.waiting.push(frame))
+      this.frames.push(chunk, (frame) => this.arrive(frame))
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error
       return this.cut(error.message)
     }
     this.advance()
+  }
+
+  /** A produce request that may start is served where it lies; its batches are copied once, to where they stay. */
+  private arrive(frame: Buffer): void {
+    if (this.closed) return
+    if (this.waiting.length === 0 && isProduce(frame) && this.mayStart(frame)) this.start(frame)
+    else this.waiting.push(Buffer.from(frame))
   }
 
   /** Starts what may start, and reads on only if nothing waits. */
@@ -199,17 +218,20 @@ export class Connection {
   private send(answers: readonly Answer[]): void {
     if (this.closed) return
     const chunks: Buffer[] = []
+    const sent: (() => void)[] = []
     let close = false
     for (const answer of answers) {
       if (answer === 'close') {
         close = true
         break
       }
-      if (answer !== null) for (const chunk of answer) chunks.push(chunk)
+      if (answer === null) continue
+      for (const chunk of answer.chunks) chunks.push(chunk)
+      if (answer.sent !== undefined) sent.push(answer.sent)
     }
     if (chunks.length > 0) {
       this.lastActiveMs = this.options.clock.monotonicMs()
-      this.socket.write(chunks)
+      this.socket.write(chunks, sent.length === 0 ? undefined : () => sent.forEach((tell) => void tell()))
     }
     if (close) {
       this.closed = true

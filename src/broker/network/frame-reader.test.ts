@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { BufferPool } from '../../bytes/buffer-pool.ts'
 import { DecodeError } from '../../bytes/reader.ts'
 import { FrameReader } from './frame-reader.ts'
 
@@ -12,7 +13,7 @@ function frame(text: string): Buffer {
 
 function framesOf(chunks: readonly Buffer[], maxFrameBytes = 1000): string[] {
   const frames: string[] = []
-  const reader = new FrameReader(maxFrameBytes)
+  const reader = new FrameReader(maxFrameBytes, new BufferPool())
   for (const chunk of chunks) reader.push(chunk, (frame) => frames.push(frame.toString()))
   return frames
 }
@@ -31,7 +32,7 @@ test('frames come out whole from single bytes', () => {
 
 test('a frame within one chunk is a view on it', () => {
   const chunk = frame('payload')
-  new FrameReader(1000).push(chunk, (view) => assert.equal(view.buffer, chunk.buffer))
+  new FrameReader(1000, new BufferPool()).push(chunk, (view) => assert.equal(view.buffer, chunk.buffer))
 })
 
 test('a length that is negative or over the limit is refused before anything is buffered', () => {

@@ -1,5 +1,6 @@
 // The listeners of a broker and the connections that came in on them.
 
+import type { BufferPool } from '../../bytes/buffer-pool.ts'
 import { type Clock, every, type Timer } from '../../host/clock.ts'
 import type { Endpoint, Listener, Network, Socket } from '../../host/network.ts'
 import { type Admission, Connection, type Serve } from './connection.ts'
@@ -14,6 +15,7 @@ export interface ListenerSpec {
 export interface SocketServerOptions {
   readonly network: Network
   readonly clock: Clock
+  readonly pool: BufferPool
   readonly maxFrameBytes: number
   readonly maxConnections: number
   readonly maxConnectionsPerIp: number
@@ -74,6 +76,7 @@ export class SocketServer {
       socket,
       listener,
       clock: this.options.clock,
+      pool: this.options.pool,
       maxFrameBytes: this.options.maxFrameBytes,
       serve: this.options.serve,
       admission: this.options.admission,
