@@ -81,9 +81,10 @@ export async function startBrokerProcess(dataDirectory: string, options: BrokerP
   }
 }
 
-/** Programs of ours that ask the machine for `node` get the one that runs this test. */
+/** Programs that ask the machine for `node` get the one that runs this test, and do not take themselves for a part of it. */
 export function environment(): NodeJS.ProcessEnv {
-  return { ...process.env, PATH: `${dirname(process.execPath)}:${process.env['PATH']}` }
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env
+  return { ...env, PATH: `${dirname(process.execPath)}:${env['PATH']}` }
 }
 
 async function commandLine(dataDirectory: string, { port = 0, config = {}, args = [] }: BrokerProcessOptions) {
