@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ScriptedBroker } from '../../test/support/scripted-broker.ts'
 import { realClock } from '../host/clock.ts'
 import type { Socket } from '../host/network.ts'
 import { realNetwork } from '../host/real-network.ts'
@@ -9,7 +10,6 @@ import { ListGroups } from '../protocol/messages/16-list-groups.ts'
 import { ApiVersions } from '../protocol/messages/18-api-versions.ts'
 import { Connection } from './connection.ts'
 import { ClientClosedError, ConnectionError, ProtocolError, TimeoutError, UnsupportedVersionError } from './errors.ts'
-import { ScriptedBroker } from './scripted-broker.ts'
 
 function open(broker: { host: string; port: number }, requestTimeoutMs = 2000): Promise<Connection> {
   return Connection.open({

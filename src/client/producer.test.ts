@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ScriptedBroker } from '../../test/support/scripted-broker.ts'
 import { KafkaError } from '../protocol/error-codes.ts'
 import { Produce, type ProduceRequest } from '../protocol/messages/00-produce.ts'
 import { InitProducerId } from '../protocol/messages/22-init-producer-id.ts'
@@ -8,7 +9,6 @@ import { decodeRecords } from '../protocol/records/record-cursor.ts'
 import type { ClusterClient } from './cluster-client.ts'
 import { ClientClosedError } from './errors.ts'
 import { Producer, type ProducerOptions } from './producer.ts'
-import { ScriptedBroker } from './scripted-broker.ts'
 
 interface SeenBatch {
   readonly partition: number
