@@ -298,7 +298,7 @@ function collect(changes: Changes, key: string, value: Uint8Array | undefined): 
   }
 }
 
-/** Undefined until all its partitions are there. */
+/** Undefined until its partitions are there. One that lacks is a mistake of the store's writer; nobody is shown a hole. */
 function topicOf(
   id: TopicId,
   record: TopicRecord | undefined,
@@ -306,7 +306,9 @@ function topicOf(
 ): TopicMetadata | undefined {
   if (record === undefined || partitions === undefined) return undefined
   const { name, internal, partitionCount } = record
-  return { id, name, internal, partitions: partitions.slice(0, partitionCount) }
+  let end = 0
+  while (end < partitionCount && partitions[end] !== undefined) end++
+  return end === 0 ? undefined : { id, name, internal, partitions: partitions.slice(0, end) }
 }
 
 function partitionChanges(before: TopicMetadata, after: TopicMetadata): PartitionChange[] {
