@@ -9,8 +9,13 @@ import { root, startBrokerProcess } from './support/broker-process.ts'
 import { temporaryDirectory } from './support/temporary-directory.ts'
 
 /** Runs `moldau start` to its end, which should come soon. */
-function start(arguments_: readonly string[], environment: Record<string, string> = {}): Promise<{ code: number | null; out: string; err: string }> {
-  const child = spawn(process.execPath, [join(root, 'bin', 'moldau'), 'start', ...arguments_], { env: { ...process.env, ...environment } })
+function start(
+  arguments_: readonly string[],
+  environment: Record<string, string> = {},
+): Promise<{ code: number | null; out: string; err: string }> {
+  const child = spawn(process.execPath, [join(root, 'bin', 'moldau'), 'start', ...arguments_], {
+    env: { ...process.env, ...environment },
+  })
   let out = ''
   let err = ''
   child.stdout.on('data', (chunk) => {

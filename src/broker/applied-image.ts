@@ -25,9 +25,12 @@ export class AppliedImage {
 
   /** Takes images in their order; each is applied after the one before it. */
   next(image: MetadataImage, delta: MetadataDelta): void {
-    this.work = this.work.then(() => this.apply(image, delta)).catch(this.failed).then(() => {
-      this.image = image
-    })
+    this.work = this.work
+      .then(() => this.apply(image, delta))
+      .catch(this.failed)
+      .then(() => {
+        this.image = image
+      })
   }
 
   /** Resolves when all that has been handed over so far is applied. */

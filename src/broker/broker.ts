@@ -213,7 +213,8 @@ class Parts {
     return new GroupCoordinator({
       config: groupConfigOf(config),
       // Once the topic is there, its own count holds, whatever the configuration says by now.
-      partitionCount: metadata.image().topic(GROUP_OFFSETS_TOPIC)?.partitions.length ?? config.get('offsets.topic.num.partitions'),
+      partitionCount:
+        metadata.image().topic(GROUP_OFFSETS_TOPIC)?.partitions.length ?? config.get('offsets.topic.num.partitions'),
       logFor: (partition) => new PartitionCoordinatorLog(replicas.leader(GROUP_OFFSETS_TOPIC, partition), clock),
       clock,
       uuid: () => hyphenatedUuid(random),

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Reader } from '../bytes/reader.ts'
+import { Writer } from '../bytes/writer.ts'
 import type { Clock } from '../host/clock.ts'
 import { seededRandom } from '../host/random.ts'
 import type { FetchRequest } from '../protocol/messages/01-fetch.ts'
 import { Fetch } from '../protocol/messages/01-fetch.ts'
-import { Reader } from '../bytes/reader.ts'
-import { Writer } from '../bytes/writer.ts'
 import type { RequestInput } from '../protocol/schema.ts'
 import { type FetchContext, type FetchPartition, FetchSessions, type PartitionResponse } from './fetch-sessions.ts'
 
@@ -13,7 +13,11 @@ let nowMs = 0
 const clock: Clock = { wallMs: () => nowMs, monotonicMs: () => nowMs, timer: () => ({ cancel() {} }) }
 const sessions = (slots = 10) => new FetchSessions(slots, clock, seededRandom(1))
 
-function request(session: { id?: number; epoch?: number }, topics: Record<string, number[]>, forget: Record<string, number[]> = {}): FetchRequest {
+function request(
+  session: { id?: number; epoch?: number },
+  topics: Record<string, number[]>,
+  forget: Record<string, number[]> = {},
+): FetchRequest {
   const input: RequestInput<typeof Fetch> = {
     maxWaitMs: 0,
     minBytes: 0,
@@ -34,7 +38,14 @@ const names = (context: FetchContext) => [...context.partitions].map(({ topic, p
 const noName = () => ''
 
 function answer(partition: FetchPartition, highWatermark: bigint, records = Buffer.alloc(0)): PartitionResponse {
-  return { partitionIndex: partition.partition, errorCode: 0, highWatermark, logStartOffset: 0n, abortedTransactions: null, records }
+  return {
+    partitionIndex: partition.partition,
+    errorCode: 0,
+    highWatermark,
+    logStartOffset: 0n,
+    abortedTransactions: null,
+    records,
+  }
 }
 
 test('a session remembers its partitions, takes changes and forgets on request', () => {
@@ -42,7 +53,10 @@ test('a session remembers its partitions, takes changes and forgets on request',
   const { sessionId } = cache.contextFor(request({}, { a: [0, 1] }), 12, noName)
   assert.notEqual(sessionId, 0)
   assert.deepEqual(names(cache.contextFor(request({ id: sessionId, epoch: 1 }, {}), 12, noName)), ['a/0', 'a/1'])
-  assert.deepEqual(names(cache.contextFor(request({ id: sessionId, epoch: 2 }, { b: [3] }, { a: [0] }), 12, noName)), ['a/1', 'b/3'])
+  assert.deepEqual(names(cache.contextFor(request({ id: sessionId, epoch: 2 }, { b: [3] }, { a: [0] }), 12, noName)), [
+    'a/1',
+    'b/3',
+  ])
 })
 
 test('an incremental answer leaves out partitions with nothing new', () => {
@@ -68,13 +82,17 @@ test('an unknown session answers FETCH_SESSION_ID_NOT_FOUND, a wrong epoch INVAL
   const cache = sessions()
   assert.throws(() => cache.contextFor(request({ id: 77, epoch: 1 }, {}), 12, noName), { code: 'FETCH_SESSION_ID_NOT_FOUND' })
   const { sessionId } = cache.contextFor(request({}, { a: [0] }), 12, noName)
-  assert.throws(() => cache.contextFor(request({ id: sessionId, epoch: 2 }, {}), 12, noName), { code: 'INVALID_FETCH_SESSION_EPOCH' })
+  assert.throws(() => cache.contextFor(request({ id: sessionId, epoch: 2 }, {}), 12, noName), {
+    code: 'INVALID_FETCH_SESSION_EPOCH',
+  })
 })
 
 test('a session of names asked by ids answers FETCH_SESSION_TOPIC_ID_ERROR', () => {
   const cache = sessions()
   const { sessionId } = cache.contextFor(request({}, { a: [0] }), 12, noName)
-  assert.throws(() => cache.contextFor(request({ id: sessionId, epoch: 1 }, {}), 13, noName), { code: 'FETCH_SESSION_TOPIC_ID_ERROR' })
+  assert.throws(() => cache.contextFor(request({ id: sessionId, epoch: 1 }, {}), 13, noName), {
+    code: 'FETCH_SESSION_TOPIC_ID_ERROR',
+  })
 })
 
 test('epoch -1 makes no session and ends the one it names', () => {

@@ -1,11 +1,11 @@
 // Incremental fetch sessions (KIP-227): a client names its partitions once, then only what changes, and hears only of
 // partitions that have something new. The cache is bounded; a client without a session works all the same.
 
+import type { Clock } from '../host/clock.ts'
+import type { Random } from '../host/random.ts'
 import { KafkaError } from '../protocol/error-codes.ts'
 import type { Fetch, FetchRequest } from '../protocol/messages/01-fetch.ts'
 import type { ResponseInput } from '../protocol/schema.ts'
-import type { Random } from '../host/random.ts'
-import type { Clock } from '../host/clock.ts'
 
 /** A session that is not used for this long may be taken by another client. */
 const EVICTABLE_AFTER_MS = 120_000

@@ -16,17 +16,26 @@ export function logEventLines(logger: Logger): (event: LogEvent) => void {
           { bytesRemoved: event.bytesRemoved, segmentsRemoved: event.segmentsRemoved },
         )
       case 'log-failed':
-        return logger.error(`${log}: not served, bytes that were safely on disk are damaged: ${event.reason}`, { file: event.file, position: event.position })
+        return logger.error(`${log}: not served, bytes that were safely on disk are damaged: ${event.reason}`, {
+          file: event.file,
+          position: event.position,
+        })
       case 'log-shorter-than-synced':
         return logger.error(
           `${log}: ends at offset ${event.endOffset} though everything up to ${event.recoveryPoint} had been synced: files were changed or taken away from outside`,
         )
       case 'corrupt-batch':
-        return logger.error(`${log}: a damaged batch is not served: ${event.reason}`, { file: event.file, position: event.position })
+        return logger.error(`${log}: a damaged batch is not served: ${event.reason}`, {
+          file: event.file,
+          position: event.position,
+        })
       case 'index-rebuilt':
         return logger.warn(`${log}: rebuilt ${event.file}: ${event.reason}`)
       case 'segments-deleted':
-        return logger.info(`${log}: deleted ${event.count} segments by ${event.reason}`, { bytes: event.bytes, logStartOffset: event.logStartOffset })
+        return logger.info(`${log}: deleted ${event.count} segments by ${event.reason}`, {
+          bytes: event.bytes,
+          logStartOffset: event.logStartOffset,
+        })
       case 'log-compacted':
         return logger.info(`${log}: compacted ${event.segments} segments in ${event.milliseconds} ms`, {
           bytesBefore: event.bytesBefore,
@@ -37,11 +46,15 @@ export function logEventLines(logger: Logger): (event: LogEvent) => void {
       case 'logs-loaded':
         // A fresh or cleanly closed directory is no news.
         if (event.clean || event.logs === 0) return
-        return logger.warn(`${event.directory}: the last shutdown was not clean, checked ${event.logs} logs in ${event.milliseconds} ms`)
+        return logger.warn(
+          `${event.directory}: the last shutdown was not clean, checked ${event.logs} logs in ${event.milliseconds} ms`,
+        )
       case 'directory-offline':
         return logger.error(`${event.directory} is offline until the broker is started again: ${event.error.message}`)
       case 'directory-full':
-        return logger.error(`${event.directory} is full: producers are refused until there is room, consumers go on: ${event.error.message}`)
+        return logger.error(
+          `${event.directory} is full: producers are refused until there is room, consumers go on: ${event.error.message}`,
+        )
       case 'directory-has-room':
         return logger.info(`${event.directory} has room again: producers are served`)
       case 'stray-directory':

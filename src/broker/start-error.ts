@@ -16,12 +16,21 @@ export function listenError(host: string, port: number, error: NodeJS.ErrnoExcep
   const options = { cause: error }
   switch (error.code) {
     case 'EADDRINUSE':
-      return new StartError(`${address} is in use: stop what listens there, or choose another port with --port (0 picks a free one)`, options)
+      return new StartError(
+        `${address} is in use: stop what listens there, or choose another port with --port (0 picks a free one)`,
+        options,
+      )
     case 'EACCES':
-      return new StartError(`no permission to listen on ${address}: ports below 1024 are for root, choose another with --port`, options)
+      return new StartError(
+        `no permission to listen on ${address}: ports below 1024 are for root, choose another with --port`,
+        options,
+      )
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
-      return new StartError(`${host} is not an address of this machine: choose one with --host, or leave it away to listen on all`, options)
+      return new StartError(
+        `${host} is not an address of this machine: choose one with --host, or leave it away to listen on all`,
+        options,
+      )
     default:
       return new StartError(`cannot listen on ${address}: ${error.message}`, options)
   }
@@ -34,7 +43,10 @@ const EXPLAINED = [LogDirectoryError, StoreError, ClusterIdError, MetadataFormat
 export function diskStartError(error: unknown): unknown {
   const options = { cause: error }
   if (error instanceof StoreError && error.reason === 'locked') {
-    return new StartError('the data directory is in use by another broker: stop it, or choose another directory with --data-dir', options)
+    return new StartError(
+      'the data directory is in use by another broker: stop it, or choose another directory with --data-dir',
+      options,
+    )
   }
   if (EXPLAINED.some((type) => error instanceof type)) return new StartError((error as Error).message, options)
   if (!(error instanceof DiskError)) return error
@@ -42,10 +54,16 @@ export function diskStartError(error: unknown): unknown {
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
-      return new StartError(`no permission to write ${error.path}: mend its owner or mode, or choose another directory with --data-dir`, options)
+      return new StartError(
+        `no permission to write ${error.path}: mend its owner or mode, or choose another directory with --data-dir`,
+        options,
+      )
     case 'ENOSPC':
     case 'EDQUOT':
-      return new StartError(`the disk of ${error.path} is full: make room, or choose another directory with --data-dir. Nothing was damaged`, options)
+      return new StartError(
+        `the disk of ${error.path} is full: make room, or choose another directory with --data-dir. Nothing was damaged`,
+        options,
+      )
     case 'ENOTDIR':
     case 'EEXIST':
       return new StartError(`${error.path} is not a directory: choose another with --data-dir`, options)

@@ -60,7 +60,9 @@ export class TopicCreation {
     // Other internal topics come with the features that keep their state there.
     if (isInternalTopic(name) && name !== GROUP_OFFSETS_TOPIC) return new KafkaError('UNKNOWN_TOPIC_OR_PARTITION')
     const { errorCode, errorMessage } =
-      name === GROUP_OFFSETS_TOPIC ? await metadata.createInternalTopic(name) : (await metadata.createTopics([withDefaults(name)]))[0]
+      name === GROUP_OFFSETS_TOPIC
+        ? await metadata.createInternalTopic(name)
+        : (await metadata.createTopics([withDefaults(name)]))[0]
     await caughtUp()
     if (errorCode === ErrorCode.NONE || errorCode === ErrorCode.TOPIC_ALREADY_EXISTS) return undefined
     return new KafkaError(errorName(errorCode), errorMessage ?? undefined)

@@ -66,7 +66,11 @@ async function start(args: string[]): Promise<void> {
   if (flags.version) return void process.stdout.write(`${version()}\n`)
   const format = flags['log-format']
   if (format !== 'text' && format !== 'json') throw new ConfigError('--log-format', '--log-format must be text or json')
-  const logger = lineLogger(format, () => realClock.wallMs(), (line) => process.stderr.write(line))
+  const logger = lineLogger(
+    format,
+    () => realClock.wallMs(),
+    (line) => process.stderr.write(line),
+  )
 
   const file = flags.config === undefined ? undefined : { path: flags.config, text: await readConfig(flags.config) }
   const { config, warnings } = loadStaticConfig({ file, environment: process.env, settings: settingsOf(flags) })
@@ -82,10 +86,11 @@ async function start(args: string[]): Promise<void> {
     random: realRandom,
     logger,
   })
+  // Before anybody is told that it serves, or its first signal would find nobody listening.
+  stopOn(broker, (message) => logger.info(message))
   const { host, port } = broker.endpoint
   const where = `node ${broker.nodeId} on ${host}:${port}, data in ${directories.join(', ')}`
   process.stdout.write(`Kafka Server started: moldau ${version()}, ${where}, ready in ${Math.round(performance.now())} ms\n`)
-  stopOn(broker, (message) => logger.info(message))
 }
 
 type Flags = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values']
@@ -96,7 +101,11 @@ function settingsOf(flags: Flags): StaticSetting[] {
     const host = flags.host ?? ''
     const port = flags.port ?? '9092'
     if (!/^\d{1,5}$/.test(port) || Number(port) > 65535) throw new ConfigError('--port', `--port ${port}: must be 0 to 65535`)
-    settings.push({ key: 'listeners', value: `PLAINTEXT://${host.includes(':') ? `[${host}]` : host}:${port}`, origin: '--port, --host' })
+    settings.push({
+      key: 'listeners',
+      value: `PLAINTEXT://${host.includes(':') ? `[${host}]` : host}:${port}`,
+      origin: '--port, --host',
+    })
   }
   if (flags['data-dir'] !== undefined) settings.push({ key: 'log.dirs', value: flags['data-dir'], origin: '--data-dir' })
   if (flags['node-id'] !== undefined) settings.push({ key: 'node.id', value: flags['node-id'], origin: '--node-id' })
@@ -130,5 +139,9 @@ function stopOn(broker: Broker, say: (message: string) => void): void {
 }
 
 function isExpected(error: unknown): boolean {
-  return error instanceof ConfigError || error instanceof StartError || (error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS') === true
+  return (
+    error instanceof ConfigError ||
+    error instanceof StartError ||
+    (error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS') === true
+  )
 }

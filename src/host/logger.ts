@@ -14,7 +14,10 @@ export const silentLogger: Logger = { info() {}, warn() {}, error() {} }
 /** `write` gets whole lines, with their line break. */
 export function lineLogger(format: 'text' | 'json', wallMs: () => number, write: (line: string) => void): Logger {
   const render = format === 'json' ? jsonLine : textLine
-  const at = (level: LogLevel) => (message: string, fields: LogFields = {}) => write(render(level, wallMs(), message, fields))
+  const at =
+    (level: LogLevel) =>
+    (message: string, fields: LogFields = {}) =>
+      write(render(level, wallMs(), message, fields))
   return { info: at('info'), warn: at('warn'), error: at('error') }
 }
 

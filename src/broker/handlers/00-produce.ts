@@ -1,12 +1,12 @@
 // Produce: the way in. Batches are checked, stamped and queued by the log without looking at their records.
 
+import { isInternalTopic } from '../../cluster/internal-topics.ts'
+import type { Acks } from '../../cluster/replication/partition.ts'
 import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
 import type { TopicId } from '../../protocol/ids.ts'
 import { Produce, type ProduceRequest } from '../../protocol/messages/00-produce.ts'
 import { BATCH_HEADER_SIZE, batchSize, codecId, MAGIC_V2, magic } from '../../protocol/records/batch-header.ts'
 import type { ResponseInput } from '../../protocol/schema.ts'
-import { isInternalTopic } from '../../cluster/internal-topics.ts'
-import type { Acks } from '../../cluster/replication/partition.ts'
 import type { Services } from '../services.ts'
 import { handler } from './handler.ts'
 
@@ -67,7 +67,8 @@ function append(
   clientId: string,
   waits: Promise<void>[],
 ): PartitionResponse {
-  if (isInternalTopic(topic) && clientId !== ADMIN_CLIENT_ID) throw new KafkaError('INVALID_TOPIC_EXCEPTION', `${topic} is internal`)
+  if (isInternalTopic(topic) && clientId !== ADMIN_CLIENT_ID)
+    throw new KafkaError('INVALID_TOPIC_EXCEPTION', `${topic} is internal`)
   const partition = services.replicas.leader(topic, index)
   const { firstOffset, lastOffset, logAppendTimeMs } = partition.append(onlyBatch(records, version), { origin: 'client' })
   const response = {
@@ -97,13 +98,19 @@ function nameOf(services: Services, topicId: string): string {
 
 /** From version 3 on a partition's records are exactly one batch of format v2. */
 function onlyBatch(records: Buffer | null, version: number): Buffer {
-  if (records === null || records.length === 0) throw new KafkaError('INVALID_RECORD', 'the request has no record batch for this partition')
+  if (records === null || records.length === 0)
+    throw new KafkaError('INVALID_RECORD', 'the request has no record batch for this partition')
   if (records.length >= BATCH_HEADER_SIZE && magic(records) !== MAGIC_V2) {
-    throw new KafkaError('INVALID_RECORD', `message format v${magic(records)} was given up in Kafka 4: send record batches of format v2`)
+    throw new KafkaError(
+      'INVALID_RECORD',
+      `message format v${magic(records)} was given up in Kafka 4: send record batches of format v2`,
+    )
   }
   if (records.length < BATCH_HEADER_SIZE) throw new KafkaError('CORRUPT_MESSAGE', 'shorter than the header of a record batch')
-  if (batchSize(records) !== records.length) throw new KafkaError('INVALID_RECORD', 'a partition takes exactly one record batch per request')
-  if (version < 7 && codecId(records) === ZSTD) throw new KafkaError('UNSUPPORTED_COMPRESSION_TYPE', 'zstd needs Produce 7 or newer')
+  if (batchSize(records) !== records.length)
+    throw new KafkaError('INVALID_RECORD', 'a partition takes exactly one record batch per request')
+  if (version < 7 && codecId(records) === ZSTD)
+    throw new KafkaError('UNSUPPORTED_COMPRESSION_TYPE', 'zstd needs Produce 7 or newer')
   return records
 }
 

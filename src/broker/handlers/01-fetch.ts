@@ -1,8 +1,8 @@
 // Fetch: the way out. Batches leave as the bytes that arrived, from memory at the tail and from the segments below it.
 
 import type { Lease } from '../../bytes/buffer-pool.ts'
-import type { ReadResult } from '../../log/partition-log.ts'
 import type { Partition } from '../../cluster/replication/partition.ts'
+import type { ReadResult } from '../../log/partition-log.ts'
 import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
 import type { TopicId } from '../../protocol/ids.ts'
 import { Fetch } from '../../protocol/messages/01-fetch.ts'
@@ -24,7 +24,11 @@ export const fetch = handler(Fetch, {
   handle(request, services, call) {
     // Followers are told by AlterPartition and their own sessions; none can exist on a single node.
     if (request.replicaId >= 0 || request.replicaState.replicaId >= 0) throw new KafkaError('NOT_LEADER_OR_FOLLOWER')
-    const context = services.sessions.contextFor(request, call.version, (id) => services.image().topicById(id as TopicId)?.name ?? '')
+    const context = services.sessions.contextFor(
+      request,
+      call.version,
+      (id) => services.image().topicById(id as TopicId)?.name ?? '',
+    )
     const partitions = [...context.partitions]
     const maxBytes = Math.min(request.maxBytes, services.config().get('fetch.max.bytes'))
     const readCommitted = request.isolationLevel === READ_COMMITTED
@@ -36,7 +40,8 @@ export const fetch = handler(Fetch, {
       attempt: () => new Reading(services, partitions, maxBytes, readCommitted, call.version).run(),
       onAbandoned: (abandon) => call.connection.onClose(abandon),
     })
-    if (result instanceof Promise) return result.then((attempt) => (attempt === undefined ? 'close' : answer(context, attempt, call)))
+    if (result instanceof Promise)
+      return result.then((attempt) => (attempt === undefined ? 'close' : answer(context, attempt, call)))
     return answer(context, result, call)
   },
 
@@ -71,7 +76,13 @@ class Reading {
   private bytes = 0
   private urgent = false
 
-  constructor(services: Services, partitions: readonly FetchPartition[], maxBytes: number, readCommitted: boolean, version: number) {
+  constructor(
+    services: Services,
+    partitions: readonly FetchPartition[],
+    maxBytes: number,
+    readCommitted: boolean,
+    version: number,
+  ) {
     this.services = services
     this.partitions = partitions
     this.left = maxBytes
@@ -117,7 +128,8 @@ class Reading {
 
   private read(partition: Partition, requested: FetchPartition, limit: bigint): ReadResult | Promise<ReadResult> | null {
     const { fetchOffset } = requested
-    if (fetchOffset < partition.logStartOffset || fetchOffset > partition.log.endOffset) throw new KafkaError('OFFSET_OUT_OF_RANGE')
+    if (fetchOffset < partition.logStartOffset || fetchOffset > partition.log.endOffset)
+      throw new KafkaError('OFFSET_OUT_OF_RANGE')
     if (fetchOffset >= limit || this.left <= 0) return null
     const maxBytes = Math.min(this.left, requested.maxBytes)
     return partition.log.read(fetchOffset, { maxBytes, limitOffset: limit, atLeastOneBatch: this.bytes === 0 })

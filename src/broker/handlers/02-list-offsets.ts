@@ -1,6 +1,6 @@
+import type { Partition } from '../../cluster/replication/partition.ts'
 import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
 import { ListOffsets } from '../../protocol/messages/02-list-offsets.ts'
-import type { Partition } from '../../cluster/replication/partition.ts'
 import { handler } from './handler.ts'
 
 const LATEST = -1n
@@ -44,7 +44,8 @@ export const listOffsets = handler(ListOffsets, {
       const answers = []
       for (const { partitionIndex, timestamp, currentLeaderEpoch } of partitions) {
         try {
-          if (twice.has(`${name}/${partitionIndex}`)) throw new KafkaError('INVALID_REQUEST', `${name}-${partitionIndex} is named twice`)
+          if (twice.has(`${name}/${partitionIndex}`))
+            throw new KafkaError('INVALID_REQUEST', `${name}-${partitionIndex} is named twice`)
           const since = SENTINEL_SINCE.get(timestamp) ?? (timestamp < EARLIEST ? Number.POSITIVE_INFINITY : 0)
           if (call.version < since) throw new KafkaError('UNSUPPORTED_VERSION')
           const partition = services.replicas.leader(name, partitionIndex)

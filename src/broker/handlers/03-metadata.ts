@@ -16,7 +16,10 @@ export const metadata = handler(Metadata, {
     const operations = request.includeTopicAuthorizedOperations ? TOPIC_OPERATIONS : OPERATIONS_UNKNOWN
     const all = request.topics === null || (call.version === 0 && request.topics.length === 0)
     const topics = all
-      ? services.image().topics().map((topic) => found(topic, operations))
+      ? services
+          .image()
+          .topics()
+          .map((topic) => found(topic, operations))
       : await named(request, services, operations)
     return {
       brokers: services.brokers(call.connection),
@@ -38,13 +41,15 @@ async function named(request: MetadataRequest, services: Services, operations: n
   const wanted = request.topics ?? []
   const names = wanted.flatMap(({ name }) => name ?? [])
   let refused: ReadonlyMap<string, KafkaError> = new Map()
-  if (request.allowAutoTopicCreation && services.config().get('auto.create.topics.enable')) refused = await services.topics.ensure(names)
+  if (request.allowAutoTopicCreation && services.config().get('auto.create.topics.enable'))
+    refused = await services.topics.ensure(names)
   const image = services.image()
   return wanted.map(({ name, topicId }) => {
     const topic = name === null ? image.topicById(topicId as TopicId) : image.topic(name)
     if (topic !== undefined) return found(topic, operations)
     if (name === null) return missing(null, topicId, ErrorCode.UNKNOWN_TOPIC_ID)
-    const code = refused.get(name)?.errorCode ?? services.topics.problemWithName(name)?.errorCode ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    const code =
+      refused.get(name)?.errorCode ?? services.topics.problemWithName(name)?.errorCode ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     return missing(name, ZERO_UUID, code)
   })
 }

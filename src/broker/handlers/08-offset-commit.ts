@@ -19,7 +19,10 @@ export const offsetCommit = handler(OffsetCommit, {
     }))
     const nonEmpty = known.filter(({ partitions }) => partitions.length > 0)
     // A commit of nothing is still one: it renews the session of its member.
-    const stored = nonEmpty.length > 0 || request.topics.length === 0 ? await services.groups.offsetCommit({ ...request, topics: nonEmpty }, call) : undefined
+    const stored =
+      nonEmpty.length > 0 || request.topics.length === 0
+        ? await services.groups.offsetCommit({ ...request, topics: nonEmpty }, call)
+        : undefined
     const codes = new Map<string, number>()
     for (const { name, partitions } of stored?.topics ?? []) {
       for (const { partitionIndex, errorCode } of partitions) codes.set(`${name}/${partitionIndex}`, errorCode)

@@ -30,7 +30,9 @@ export const offsetFetch = handler(OffsetFetch, {
 
 async function fetchGroup({ groupId, topics }: RequestedGroup, services: Services, byId: boolean) {
   const image = services.image()
-  const named = topics?.map((topic) => ({ ...topic, name: byId ? (image.topicById(topic.topicId as TopicId)?.name ?? '') : topic.name })) ?? null
+  const named =
+    topics?.map((topic) => ({ ...topic, name: byId ? (image.topicById(topic.topicId as TopicId)?.name ?? '') : topic.name })) ??
+    null
   const fetched = await services.groups.offsetFetch({ groupId, topics: named?.filter(({ name }) => name !== '') ?? null })
   const unknown = named?.filter(({ name }) => name === '') ?? []
   return {

@@ -1,5 +1,5 @@
-import { CreateTopics } from '../../protocol/messages/19-create-topics.ts'
 import { ZERO_UUID } from '../../protocol/ids.ts'
+import { CreateTopics } from '../../protocol/messages/19-create-topics.ts'
 import { handler } from './handler.ts'
 
 /** Creates topics. The answer comes when they can be written. */

@@ -11,11 +11,19 @@ export const deleteTopics = handler(DeleteTopics, {
     if (call.version >= 3) return { responses }
     // Clients of those days know no TOPIC_DELETION_DISABLED.
     const mapped = ErrorCode.TOPIC_DELETION_DISABLED
-    return { responses: responses.map((response) => (response.errorCode === mapped ? { ...response, errorCode: ErrorCode.INVALID_REQUEST } : response)) }
+    return {
+      responses: responses.map((response) =>
+        response.errorCode === mapped ? { ...response, errorCode: ErrorCode.INVALID_REQUEST } : response,
+      ),
+    }
   },
 
   fail: (request, error) => ({
-    responses: references(request).map((reference) => ({ ...reference, errorCode: error.errorCode, errorMessage: error.message })),
+    responses: references(request).map((reference) => ({
+      ...reference,
+      errorCode: error.errorCode,
+      errorMessage: error.message,
+    })),
   }),
 })
 

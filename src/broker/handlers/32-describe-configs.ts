@@ -56,7 +56,10 @@ function describe({ resourceType, resourceName, configurationKeys: keys }: Resou
     case RESOURCE_TYPES.broker:
       if (resourceName === '') return broker.describeDynamicDefaults(keys)
       if (resourceName !== String(services.nodeId)) {
-        throw new KafkaError('INVALID_REQUEST', `broker ${resourceName || '""'} must be asked itself: this is broker ${services.nodeId}`)
+        throw new KafkaError(
+          'INVALID_REQUEST',
+          `broker ${resourceName || '""'} must be asked itself: this is broker ${services.nodeId}`,
+        )
       }
       return broker.describe(keys)
     case RESOURCE_TYPES.group:

@@ -5,14 +5,25 @@ import { handler } from './handler.ts'
 /** Says how much lies in each log directory, and how much room is left there. */
 export const describeLogDirs = handler(DescribeLogDirs, {
   async handle(request, services) {
-    const wanted = request.topics === null ? null : new Set(request.topics.flatMap(({ topic, partitions }) => partitions.map((p) => `${topic}/${p}`)))
+    const wanted =
+      request.topics === null
+        ? null
+        : new Set(request.topics.flatMap(({ topic, partitions }) => partitions.map((p) => `${topic}/${p}`)))
     const results = []
     for (const directory of services.logDirectories) {
-      const byTopic = new Map<string, { partitionIndex: number; partitionSize: bigint; offsetLag: bigint; isFutureKey: boolean }[]>()
+      const byTopic = new Map<
+        string,
+        { partitionIndex: number; partitionSize: bigint; offsetLag: bigint; isFutureKey: boolean }[]
+      >()
       for (const partition of services.replicas.partitions()) {
         if (partition.log.directory !== directory) continue
         if (wanted !== null && !wanted.has(`${partition.topic}/${partition.index}`)) continue
-        const entry = { partitionIndex: partition.index, partitionSize: BigInt(partition.log.sizeBytes), offsetLag: 0n, isFutureKey: false }
+        const entry = {
+          partitionIndex: partition.index,
+          partitionSize: BigInt(partition.log.sizeBytes),
+          offsetLag: 0n,
+          isFutureKey: false,
+        }
         const entries = byTopic.get(partition.topic)
         if (entries === undefined) byTopic.set(partition.topic, [entry])
         else entries.push(entry)

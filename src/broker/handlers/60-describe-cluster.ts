@@ -9,7 +9,8 @@ const CONTROLLERS = 2
 /** The cluster's id and its brokers. */
 export const describeCluster = handler(DescribeCluster, {
   handle(request, services, call) {
-    if (request.endpointType === CONTROLLERS) throw new KafkaError('MISMATCHED_ENDPOINT_TYPE', 'this is a broker endpoint, not a controller one')
+    if (request.endpointType === CONTROLLERS)
+      throw new KafkaError('MISMATCHED_ENDPOINT_TYPE', 'this is a broker endpoint, not a controller one')
     if (request.endpointType !== BROKERS) throw new KafkaError('UNSUPPORTED_ENDPOINT_TYPE')
     return {
       errorCode: ErrorCode.NONE,

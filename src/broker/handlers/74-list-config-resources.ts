@@ -11,8 +11,10 @@ const BROKER_LOGGER = 8
 export const listConfigResources = handler(ListConfigResources, {
   handle(request, services, call) {
     const all = [...Object.values(RESOURCE_TYPES), BROKER_LOGGER]
-    const wanted = call.version === 0 ? [RESOURCE_TYPES.clientMetrics] : request.resourceTypes.length === 0 ? all : request.resourceTypes
-    if (wanted.some((type) => !all.includes(type as (typeof all)[number]))) return { errorCode: ErrorCode.UNSUPPORTED_VERSION, configResources: [] }
+    const wanted =
+      call.version === 0 ? [RESOURCE_TYPES.clientMetrics] : request.resourceTypes.length === 0 ? all : request.resourceTypes
+    if (wanted.some((type) => !all.includes(type as (typeof all)[number])))
+      return { errorCode: ErrorCode.UNSUPPORTED_VERSION, configResources: [] }
     const configResources = [...new Set(wanted)].flatMap((resourceType) =>
       names(resourceType, services).map((resourceName) => ({ resourceName, resourceType })),
     )

@@ -13,8 +13,10 @@ export const describeTopicPartitions = handler(DescribeTopicPartitions, {
   handle(request, services) {
     const image = services.image()
     const { cursor } = request
-    if (cursor !== null && cursor.partitionIndex < 0) throw new KafkaError('INVALID_REQUEST', 'the cursor has a negative partition')
-    const asked = request.topics.length === 0 ? image.topics().map(({ name }) => name) : [...new Set(request.topics.map(({ name }) => name))]
+    if (cursor !== null && cursor.partitionIndex < 0)
+      throw new KafkaError('INVALID_REQUEST', 'the cursor has a negative partition')
+    const asked =
+      request.topics.length === 0 ? image.topics().map(({ name }) => name) : [...new Set(request.topics.map(({ name }) => name))]
     const names = asked.filter((name) => cursor === null || name >= cursor.topicName).sort()
     let room = Math.max(1, Math.min(request.responsePartitionLimit, services.config().get('max.request.partition.size.limit')))
     const topics: TopicResponse[] = []

@@ -55,14 +55,17 @@ export class FrameReader {
 
   private keep(chunk: Buffer, start: number, end: number): void {
     const needed = this.have + end - start
-    if (this.lease === undefined || needed > this.lease.buffer.length) this.grow(needed, end - start >= PREFIX_SIZE && this.have === 0 ? chunk.readInt32BE(start) : 0)
+    if (this.lease === undefined || needed > this.lease.buffer.length)
+      this.grow(needed, end - start >= PREFIX_SIZE && this.have === 0 ? chunk.readInt32BE(start) : 0)
     chunk.copy(this.lease!.buffer, this.have, start, end)
     this.have = needed
   }
 
   private grow(needed: number, claimed: number): void {
     const before = this.lease
-    this.lease = this.pool.take(Math.max(needed, Math.min(PREFIX_SIZE + claimed, BELIEVED_BYTES), 2 * (before?.buffer.length ?? 0)))
+    this.lease = this.pool.take(
+      Math.max(needed, Math.min(PREFIX_SIZE + claimed, BELIEVED_BYTES), 2 * (before?.buffer.length ?? 0)),
+    )
     if (before === undefined) return
     before.buffer.copy(this.lease.buffer, 0, 0, this.have)
     before.release()

@@ -1,9 +1,9 @@
 // A partition that this broker leads: its log, its high watermark, and those who wait for it to move.
 
+import type { AppendOptions, AppendResult, LogObserver, PartitionLog } from '../../log/partition-log.ts'
 import { KafkaError } from '../../protocol/error-codes.ts'
 import type { TopicId } from '../../protocol/ids.ts'
 import type { AppendBudget } from './append-budget.ts'
-import type { AppendOptions, AppendResult, LogObserver, PartitionLog } from '../../log/partition-log.ts'
 
 /** -1: every in-sync replica has it, and under flush.policy=group has it on disk. 1: the leader's write has returned. 0: nobody waits. */
 export type Acks = -1 | 0 | 1

@@ -30,7 +30,9 @@ export class ReplicaManager {
   leader(topic: string, index: number): Partition {
     const partition = this.byTopic.get(topic)?.[index]
     if (partition === undefined) {
-      throw new KafkaError(this.image?.partition(topic, index) === undefined ? 'UNKNOWN_TOPIC_OR_PARTITION' : 'NOT_LEADER_OR_FOLLOWER')
+      throw new KafkaError(
+        this.image?.partition(topic, index) === undefined ? 'UNKNOWN_TOPIC_OR_PARTITION' : 'NOT_LEADER_OR_FOLLOWER',
+      )
     }
     if (partition.failure !== undefined) throw partition.failure
     return partition
@@ -41,7 +43,8 @@ export class ReplicaManager {
   }
 
   *partitions(): Generator<Partition> {
-    for (const partitions of this.byTopic.values()) for (const partition of partitions) if (partition !== undefined) yield partition
+    for (const partitions of this.byTopic.values())
+      for (const partition of partitions) if (partition !== undefined) yield partition
   }
 
   get partitionCount(): number {
@@ -105,6 +108,7 @@ export class ReplicaManager {
 
   /** Whoever waits is told to look elsewhere. */
   close(): void {
-    for (const partition of this.partitions()) partition.close(new KafkaError('NOT_LEADER_OR_FOLLOWER', 'the broker is shutting down'))
+    for (const partition of this.partitions())
+      partition.close(new KafkaError('NOT_LEADER_OR_FOLLOWER', 'the broker is shutting down'))
   }
 }
