@@ -5,7 +5,15 @@ import { CompressionCodec } from '../bytes/compression/codecs.ts'
 import { DecodeError } from '../bytes/reader.ts'
 import { errorName, KafkaError, type RecordError } from '../protocol/error-codes.ts'
 import { recompress } from '../protocol/records/batch-builder.ts'
-import { batchSize, codecId, hasDeleteHorizon, maxTimestamp, stampLogAppendTime } from '../protocol/records/batch-header.ts'
+import {
+  baseOffset,
+  batchSize,
+  codecId,
+  hasDeleteHorizon,
+  lastOffset,
+  maxTimestamp,
+  stampLogAppendTime,
+} from '../protocol/records/batch-header.ts'
 import { NO_TIMESTAMP } from '../protocol/records/record.ts'
 import { type BatchProblem, checkCounts, checkCrc, checkFrame, checkProduced } from '../protocol/records/record-batch.ts'
 import { RecordCursor } from '../protocol/records/record-cursor.ts'
@@ -27,6 +35,18 @@ export function checkBatches(batches: Buffer, config: LogConfig): void {
     refuse(checkFrame(batches, at))
     refuse(checkCounts(batches, at))
     refuse(checkCrc(batches, at))
+  }
+}
+
+/** That copied batches go on where the log ends. There may be holes: the leader's log may have been compacted. */
+export function checkCopied(batches: Buffer, endOffset: bigint): void {
+  let expected = endOffset
+  for (let at = 0; at < batches.length; at += batchSize(batches, at)) {
+    if (baseOffset(batches, at) < expected) {
+      const message = `the leader sent offset ${baseOffset(batches, at)} where ${expected} or more must come`
+      throw new KafkaError('OFFSET_OUT_OF_RANGE', message)
+    }
+    expected = lastOffset(batches, at) + 1n
   }
 }
 

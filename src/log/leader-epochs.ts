@@ -1,5 +1,6 @@
 // Which leader epoch began at which offset (KIP-101): what replicas compare to find where their logs part.
 
+import type { Disk } from '../host/disk.ts'
 import { decodeCheckpoint, encodeCheckpoint } from './checkpoint-file.ts'
 
 interface EpochStart {
@@ -72,5 +73,58 @@ export class LeaderEpochs {
       startOffset: kept.startOffset > startOffset ? kept.startOffset : startOffset,
     })
     return true
+  }
+}
+
+/** The leader epochs of a log with the file that keeps them. Changes are in memory at once, and in the file when it is asked for. */
+export class EpochFile {
+  private readonly disk: Disk
+  private readonly path: string
+  private readonly epochs: LeaderEpochs
+  private changed = false
+
+  constructor(disk: Disk, path: string, epochs: LeaderEpochs) {
+    this.disk = disk
+    this.path = path
+    this.epochs = epochs
+  }
+
+  get latest(): number {
+    return this.epochs.latest
+  }
+
+  endOffsetFor(epoch: number, endOffset: bigint): { epoch: number; endOffset: bigint } | undefined {
+    return this.epochs.endOffsetFor(epoch, endOffset)
+  }
+
+  epochOf(offset: bigint): number {
+    return this.epochs.epochOf(offset)
+  }
+
+  assign(epoch: number, startOffset: bigint): void {
+    if (this.epochs.assign(epoch, startOffset)) this.changed = true
+  }
+
+  truncateFromEnd(endOffset: bigint): void {
+    if (this.epochs.truncateFromEnd(endOffset)) this.changed = true
+  }
+
+  truncateFromStart(startOffset: bigint): void {
+    if (this.epochs.truncateFromStart(startOffset)) this.changed = true
+  }
+
+  /** Undefined where the file says all there is to say. */
+  saveIfChanged(): Promise<void> | undefined {
+    return this.changed ? this.save() : undefined
+  }
+
+  private async save(): Promise<void> {
+    this.changed = false
+    try {
+      await this.disk.replaceFile(this.path, this.epochs.encode())
+    } catch (error) {
+      this.changed = true
+      throw error
+    }
   }
 }

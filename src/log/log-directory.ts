@@ -7,6 +7,7 @@ import { KafkaError } from '../protocol/error-codes.ts'
 import { encodeOffsetCheckpoint, type OffsetMap, readIfPresent, readOffsetCheckpoint } from './checkpoint-file.ts'
 import {
   CLEAN_SHUTDOWN_MARKER,
+  CLEANER_CHECKPOINT,
   HIGH_WATERMARK_CHECKPOINT,
   LOCK_FILE,
   LOG_START_CHECKPOINT,
@@ -38,7 +39,11 @@ export interface NodeIdentity {
 /** `full`: reads go on, appends are refused until there is room. `offline`: a write or sync has failed, nothing is tried again. */
 export type DirectoryState = 'online' | 'full' | 'offline'
 
-type Checkpoint = typeof RECOVERY_POINT_CHECKPOINT | typeof LOG_START_CHECKPOINT | typeof HIGH_WATERMARK_CHECKPOINT
+type Checkpoint =
+  | typeof RECOVERY_POINT_CHECKPOINT
+  | typeof LOG_START_CHECKPOINT
+  | typeof HIGH_WATERMARK_CHECKPOINT
+  | typeof CLEANER_CHECKPOINT
 
 export class LogDirectory {
   readonly path: string
@@ -49,6 +54,7 @@ export class LogDirectory {
   readonly recoveryPoints: OffsetMap
   readonly logStartOffsets: OffsetMap
   readonly highWatermarks: OffsetMap
+  readonly cleanedOffsets: OffsetMap
   /** Of the logs that live here. */
   readonly logs = new Set<PartitionLog>()
   /** Called when the disk has become full. */
@@ -96,6 +102,7 @@ export class LogDirectory {
         recoveryPoints: await offsets(RECOVERY_POINT_CHECKPOINT),
         logStartOffsets: await offsets(LOG_START_CHECKPOINT),
         highWatermarks: await offsets(HIGH_WATERMARK_CHECKPOINT),
+        cleanedOffsets: await offsets(CLEANER_CHECKPOINT),
       })
     } catch (error) {
       await lock?.release()
@@ -113,7 +120,7 @@ export class LogDirectory {
     lock: DiskLock,
     cleanShutdown: boolean,
     report: Report,
-    checkpoints: { recoveryPoints: OffsetMap; logStartOffsets: OffsetMap; highWatermarks: OffsetMap },
+    checkpoints: { recoveryPoints: OffsetMap; logStartOffsets: OffsetMap; highWatermarks: OffsetMap; cleanedOffsets: OffsetMap },
   ) {
     this.disk = disk
     this.path = path
@@ -124,6 +131,7 @@ export class LogDirectory {
     this.recoveryPoints = checkpoints.recoveryPoints
     this.logStartOffsets = checkpoints.logStartOffsets
     this.highWatermarks = checkpoints.highWatermarks
+    this.cleanedOffsets = checkpoints.cleanedOffsets
   }
 
   get state(): DirectoryState {
@@ -178,9 +186,23 @@ export class LogDirectory {
     return this.save(HIGH_WATERMARK_CHECKPOINT, this.highWatermarks, (log) => log.observer?.highWatermark)
   }
 
+  saveCleanedOffsets(): Promise<void> {
+    return this.save(CLEANER_CHECKPOINT, this.cleanedOffsets, (log) => (log.cleanedOffset > 0n ? log.cleanedOffset : undefined))
+  }
+
+  /** All checkpoints. */
+  async checkpoint(): Promise<void> {
+    await this.saveRecoveryPoints()
+    await this.saveLogStartOffsets()
+    await this.saveHighWatermarks()
+    await this.saveCleanedOffsets()
+  }
+
   /** Whether some checkpoint still speaks of a log of this name. */
   remembers(name: string): boolean {
-    return this.recoveryPoints.has(name) || this.logStartOffsets.has(name) || this.highWatermarks.has(name)
+    return [this.recoveryPoints, this.logStartOffsets, this.highWatermarks, this.cleanedOffsets].some((offsets) =>
+      offsets.has(name),
+    )
   }
 
   /** With everything flushed and closed. */

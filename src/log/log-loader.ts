@@ -16,6 +16,7 @@ import {
   PARTITION_METADATA,
   parseSegmentFileName,
   type SegmentSuffix,
+  SWAP_SUFFIX,
   segmentFileName,
   TEMPORARY_SUFFIX,
 } from './file-names.ts'
@@ -90,6 +91,7 @@ class Loader {
     const { disk, directory } = this.options
     const entries = await disk.list(directory)
     this.names = new Set(entries.map(({ name }) => name))
+    await this.completeSwaps()
     await this.removeLeftovers()
     const topicId = await this.readTopicId()
     const epochsKnown = await this.readEpochs()
@@ -129,9 +131,52 @@ class Loader {
     const suffixes = [DELETED_SUFFIX, CLEANED_SUFFIX, TEMPORARY_SUFFIX]
     for (const name of this.names) {
       if (!suffixes.some((suffix) => name.endsWith(suffix))) continue
-      await this.options.disk.remove(this.path(name))
-      this.names.delete(name)
+      await this.removeFile(name)
     }
+  }
+
+  /** A cleaned segment whose log has its new name is complete, and on the disk: it takes the place of those that it was made from. */
+  private async completeSwaps(): Promise<void> {
+    const { disk, pool } = this.options
+    const swaps = [...this.names].filter((name) => name.endsWith(SWAP_SUFFIX))
+    for (const name of swaps.filter((name) => name.endsWith(`.log${SWAP_SUFFIX}`))) {
+      const base = BigInt(name.slice(0, 20))
+      const size = await disk.fileSize(this.path(name))
+      let end = base
+      await pool.use(this.path(name), 'read', (file) =>
+        scanBatches(file, {
+          from: 0,
+          to: size,
+          checkCrc: false,
+          minOffset: base,
+          visit(header, at) {
+            end = lastOffset(header, at) + 1n
+            return true
+          },
+        }),
+      )
+      pool.forget(this.path(name))
+      for (const other of [...this.names]) {
+        const parsed = parseSegmentFileName(other)
+        if (parsed !== undefined && parsed.baseOffset > base && parsed.baseOffset < end) await this.removeFile(other)
+      }
+      for (const suffix of ['.index', '.timeindex', '.log'] as const) await this.moveIntoPlace(segmentFileName(base, suffix))
+    }
+    // Indexes whose log did not get that far.
+    for (const name of swaps) if (this.names.has(name)) await this.removeFile(name)
+  }
+
+  private async moveIntoPlace(name: string): Promise<void> {
+    const swapped = name + SWAP_SUFFIX
+    if (!this.names.has(swapped)) return
+    await this.options.disk.rename(this.path(swapped), this.path(name))
+    this.names.delete(swapped)
+    this.names.add(name)
+  }
+
+  private async removeFile(name: string): Promise<void> {
+    await this.options.disk.remove(this.path(name))
+    this.names.delete(name)
   }
 
   private async readTopicId(): Promise<string> {

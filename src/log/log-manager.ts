@@ -6,6 +6,7 @@ import { type Disk, DiskError } from '../host/disk.ts'
 import { hyphenatedUuid, type Random } from '../host/random.ts'
 import { KafkaError } from '../protocol/error-codes.ts'
 import type { TopicId } from '../protocol/ids.ts'
+import { type Cleanable, cleanLog, findCleanable } from './cleaner.ts'
 import { DelayedRemoval } from './delayed-removal.ts'
 import {
   deletedLogDirectoryName,
@@ -24,6 +25,7 @@ import { type LoadedLog, loadLog } from './log-loader.ts'
 import type { LogEnvironment } from './log-types.ts'
 import { PartitionLog } from './partition-log.ts'
 import { ProducerState } from './producer-state.ts'
+import { onDisk } from './storage-error.ts'
 import { TailCache } from './tail-cache.ts'
 
 export interface LogLimits {
@@ -31,9 +33,15 @@ export interface LogLimits {
   readonly cacheBytes: number
   /** Files of logs open at once. */
   readonly openFiles: number
+  /** Keys of the log that is being compacted (log.cleaner.dedupe.buffer.size): 24 bytes each, taken as they are needed. */
+  readonly cleanerMapBytes: number
 }
 
-export const defaultLogLimits: LogLimits = { cacheBytes: 32 * 1024 * 1024, openFiles: 1000 }
+export const defaultLogLimits: LogLimits = {
+  cacheBytes: 32 * 1024 * 1024,
+  openFiles: 1000,
+  cleanerMapBytes: 128 * 1024 * 1024,
+}
 
 export interface LogManagerOptions {
   readonly disk: Disk
@@ -60,9 +68,16 @@ export interface Periods {
   readonly checkpointMs: number
   /** producer.id.expiration.check.interval.ms */
   readonly producerExpirationCheckMs: number
+  /** log.cleaner.backoff.ms */
+  readonly compactionCheckMs: number
 }
 
-const DEFAULT_PERIODS: Periods = { retentionCheckMs: 300_000, checkpointMs: 60_000, producerExpirationCheckMs: 600_000 }
+const DEFAULT_PERIODS: Periods = {
+  retentionCheckMs: 300_000,
+  checkpointMs: 60_000,
+  producerExpirationCheckMs: 600_000,
+  compactionCheckMs: 15_000,
+}
 const DEFAULT_PRODUCER_ID_EXPIRATION_MS = 86_400_000
 
 /** Logs opened or closed at a time. More than the thread pool has threads, for most steps of a log wait for the one before. */
@@ -80,6 +95,8 @@ export class LogManager {
   private readonly timers: Timer[] = []
   private fullCheck: Timer | undefined
   private retentionRun: Promise<void> | undefined
+  private compactionRun: Promise<void> | undefined
+  private closing = false
 
   /**
    * Locks the directories, brings every log in them up, recovering what was not shut down in order.
@@ -133,11 +150,12 @@ export class LogManager {
   /** Begins what is due from time to time: retention, checkpoints, expiry of producer ids. */
   start(periods: Partial<Periods> = {}): void {
     const { clock } = this.env
-    const { retentionCheckMs, checkpointMs, producerExpirationCheckMs } = { ...DEFAULT_PERIODS, ...periods }
+    const { retentionCheckMs, checkpointMs, producerExpirationCheckMs, compactionCheckMs } = { ...DEFAULT_PERIODS, ...periods }
     this.timers.push(
       every(clock, retentionCheckMs, () => this.checkRetention()),
       every(clock, checkpointMs, () => this.checkpoint()),
       every(clock, producerExpirationCheckMs, () => this.expireProducers()),
+      every(clock, compactionCheckMs, () => this.compact()),
     )
   }
 
@@ -181,7 +199,7 @@ export class LogManager {
     await log.abandon(new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `${name} is deleted`))
     directory.logs.delete(log)
     const renamed = `${directory.path}/${deletedLogDirectoryName(name, hyphenatedUuid(random).replaceAll('-', ''))}`
-    await stored(async () => {
+    await onDisk(async () => {
       await disk.rename(`${directory.path}/${name}`, renamed)
       await disk.syncDirectory(directory.path)
     })
@@ -204,15 +222,54 @@ export class LogManager {
     }
   }
 
+  /** Compacts the logs that need it, the dirtiest first, one after the other. */
+  compact(): Promise<void> {
+    this.compactionRun ??= this.compactDirty().finally(() => {
+      this.compactionRun = undefined
+    })
+    return this.compactionRun
+  }
+
+  private async compactDirty(): Promise<void> {
+    const nowMs = this.env.clock.wallMs()
+    const dirty: { log: PartitionLog; work: Cleanable }[] = []
+    for (const log of this.byName.values()) {
+      if (!log.config.compacts || log.failed !== undefined || log.logDirectory.state !== 'online') continue
+      const limit = log.observer?.highWatermark ?? log.writtenOffset
+      const work = await findCleanable(log, nowMs, limit)
+      if (work === undefined) continue
+      if (work.overdue || work.dirtyRatio >= log.config.minCleanableDirtyRatio) dirty.push({ log, work })
+    }
+    dirty.sort((a, b) => b.work.dirtyRatio - a.work.dirtyRatio)
+    for (const { log, work } of dirty) {
+      if (this.closing) return
+      await this.compactOne(log, work, nowMs)
+    }
+  }
+
+  private async compactOne(log: PartitionLog, work: Cleanable, nowMs: number): Promise<void> {
+    const { clock, report } = this.env
+    const { topic, partition } = log
+    const startedMs = clock.monotonicMs()
+    try {
+      const mapBytes = this.options.limits?.cleanerMapBytes ?? defaultLogLimits.cleanerMapBytes
+      const { cleanedOffset, segments, bytesBefore, bytesAfter } = await cleanLog(log, this.env, work, { mapBytes, nowMs })
+      log.cleanedOffset = cleanedOffset
+      await log.logDirectory.saveCleanedOffsets()
+      const milliseconds = clock.monotonicMs() - startedMs
+      const { firstDirtyOffset } = work
+      report({ event: 'log-compacted', topic, partition, segments, bytesBefore, bytesAfter, firstDirtyOffset, milliseconds })
+    } catch (error) {
+      // A log that is deleted or fails meanwhile has said so itself.
+      if (log.failed === undefined) report({ event: 'compaction-failed', topic, partition, error: error as Error })
+    }
+  }
+
   /** Makes durable from where on each log would have to be scanned, where it starts, and what its high watermark is. */
   async checkpoint(): Promise<void> {
     for (const directory of this.directories) {
       if (directory.state !== 'online') continue
-      await this.inBackground(directory.path, async () => {
-        await directory.saveRecoveryPoints()
-        await directory.saveLogStartOffsets()
-        await directory.saveHighWatermarks()
-      })
+      await this.inBackground(directory.path, () => directory.checkpoint())
     }
   }
 
@@ -227,7 +284,9 @@ export class LogManager {
     for (const timer of this.timers.splice(0)) timer.cancel()
     this.fullCheck?.cancel()
     await Promise.allSettled(this.creating.values())
+    this.closing = true
     await this.retentionRun
+    await this.compactionRun
     this.env.flushTimer.stop()
     await this.env.removal.stop()
     const unclean = new Set<LogDirectory>()
@@ -243,9 +302,7 @@ export class LogManager {
     for (const directory of this.directories) {
       await this.inBackground(directory.path, async () => {
         if (directory.state === 'offline') return
-        await directory.saveRecoveryPoints()
-        await directory.saveLogStartOffsets()
-        await directory.saveHighWatermarks()
+        await directory.checkpoint()
         if (!unclean.has(directory)) await directory.markCleanShutdown()
       })
       await directory.unlock()
@@ -328,13 +385,9 @@ export class LogManager {
     const directory = usable.reduce((fewest, other) => (other.logs.size < fewest.logs.size ? other : fewest))
     const name = logDirectoryName(topic, partition)
     const path = `${directory.path}/${name}`
-    await stored(async () => {
+    await onDisk(async () => {
       // A checkpoint that still speaks of a deleted log of this name would be believed after a crash.
-      if (directory.remembers(name)) {
-        await directory.saveRecoveryPoints()
-        await directory.saveLogStartOffsets()
-        await directory.saveHighWatermarks()
-      }
+      if (directory.remembers(name)) await directory.checkpoint()
       await this.env.disk.makeDirectory(path)
       await this.env.disk.replaceFile(`${path}/${PARTITION_METADATA}`, Buffer.from(`version: 0\ntopic_id: ${topicId}\n`))
       await this.env.disk.syncDirectory(directory.path)
@@ -378,16 +431,6 @@ function emptyLog(topicId: TopicId): LoadedLog {
     producers: new ProducerState(),
     snapshotOffset: undefined,
     damage: undefined,
-  }
-}
-
-/** A failure of the disk as what a client is told of it. */
-async function stored(work: () => Promise<void>): Promise<void> {
-  try {
-    await work()
-  } catch (error) {
-    if (!(error instanceof DiskError)) throw error
-    throw new KafkaError('KAFKA_STORAGE_ERROR', error.message, { cause: error })
   }
 }
 

@@ -3,7 +3,6 @@
 
 import type { BufferPool, Lease } from '../bytes/buffer-pool.ts'
 import { DecodeError } from '../bytes/reader.ts'
-import { DiskError } from '../host/disk.ts'
 import { KafkaError } from '../protocol/error-codes.ts'
 import { BATCH_HEADER_SIZE, batchSize, lastOffset, leaderEpoch, maxTimestamp } from '../protocol/records/batch-header.ts'
 import { checkBatch } from '../protocol/records/record-batch.ts'
@@ -13,6 +12,7 @@ import type { FilePool } from './file-pool.ts'
 import { type FoundRecord, NOTHING_READ, type ReadOptions, type ReadResult } from './log-types.ts'
 import type { Segment } from './segment.ts'
 import { segmentNumber } from './segment-list.ts'
+import { onDisk } from './storage-error.ts'
 
 /** What a reader needs to know of its log, at the moment. */
 export interface ReadableLog {
@@ -21,6 +21,8 @@ export interface ReadableLog {
   readonly logStartOffset: bigint
   readonly indexIntervalBytes: number
   onCorrupt(segment: Segment, position: number, reason: string): void
+  /** The changes to segments that are under way have been made. */
+  changesMade(): Promise<void>
 }
 
 /** Where readers have got to: one that goes on needs no index. More of them than this are seldom at work on one log. */
@@ -219,10 +221,12 @@ export class LogReader {
     for (;;) {
       const segments = this.log.segments
       try {
-        return await work(segments)
+        return await onDisk(() => work(segments))
       } catch (error) {
-        if (segments !== this.log.segments && segments.some((segment) => segment.deleted)) continue
-        if (error instanceof DiskError) throw new KafkaError('KAFKA_STORAGE_ERROR', error.message, { cause: error })
+        if (segments.some((segment) => segment.deleted)) {
+          await this.log.changesMade()
+          if (segments !== this.log.segments) continue
+        }
         throw error
       }
     }

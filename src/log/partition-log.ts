@@ -1,7 +1,6 @@
 // The log of one partition: appends that assign offsets, reads from memory and files, its start and its end. Writing is
 // log-writer.ts, reading files log-reader.ts, coming up log-loader.ts.
 
-import type { Lease } from '../bytes/buffer-pool.ts'
 import { DiskError } from '../host/disk.ts'
 import { KafkaError } from '../protocol/error-codes.ts'
 import type { TopicId } from '../protocol/ids.ts'
@@ -9,16 +8,15 @@ import {
   baseOffset,
   batchSize,
   isControl,
-  lastOffset,
   lastOffsetDelta,
   leaderEpoch,
   recordCount,
   stampLogAppendTime,
   stampOffsetAndEpoch,
 } from '../protocol/records/batch-header.ts'
-import { admitProduced, checkBatches } from './append-checks.ts'
-import { EPOCH_CHECKPOINT, logDirectoryName, segmentFileName } from './file-names.ts'
-import type { LeaderEpochs } from './leader-epochs.ts'
+import { admitProduced, checkBatches, checkCopied } from './append-checks.ts'
+import { EPOCH_CHECKPOINT, logDirectoryName, SWAP_SUFFIX, segmentFileName } from './file-names.ts'
+import { EpochFile } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
 import type { LogDirectory } from './log-directory.ts'
 import { activate, type LoadedLog, loadProducerState } from './log-loader.ts'
@@ -40,6 +38,7 @@ import type { ProducerState } from './producer-state.ts'
 import { deletableSegments } from './retention.ts'
 import { type Segment, writeUnsynced } from './segment.ts'
 import { SegmentList } from './segment-list.ts'
+import { onDisk } from './storage-error.ts'
 import { LogTail, type TailBatch } from './tail-cache.ts'
 
 export type {
@@ -71,13 +70,14 @@ export class PartitionLog implements WriterHooks, ReadableLog {
   private readonly tail = new LogTail()
   private readonly reader: LogReader
   private readonly writer: LogWriter
-  private readonly epochs: LeaderEpochs
+  private readonly epochs: EpochFile
   private producers: ProducerState
   /** The end at which a producer snapshot was last written or found. */
   private snapshotOffset: bigint | undefined
+  /** Below it compaction has left each key once. */
+  cleanedOffset: bigint
   private startOffset: bigint
   private nextOffset: bigint
-  private epochsUnsaved = false
   /** Why nothing can be appended, while or since it cannot. */
   private refusal: KafkaError | undefined
   /** Why nothing can be read. */
@@ -101,9 +101,11 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     this.path = `${logDirectory.path}/${this.name}`
     this.config = config
     this.list = new SegmentList(env, this.path, loaded.segments, () => encodeProducerSnapshot(this.producers))
-    this.epochs = loaded.epochs
+    this.epochs = new EpochFile(env.disk, `${this.path}/${EPOCH_CHECKPOINT}`, loaded.epochs)
     this.producers = loaded.producers
     this.snapshotOffset = loaded.snapshotOffset
+    const cleaned = logDirectory.cleanedOffsets.get(this.name) ?? 0n
+    this.cleanedOffset = smaller(cleaned, loaded.endOffset)
     this.startOffset = loaded.logStartOffset
     this.nextOffset = loaded.endOffset
     this.reader = new LogReader(this, env.pool, env.buffers)
@@ -233,14 +235,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
 
   private appendCopied(batches: Buffer, nowMs: number): AppendResult {
     checkBatches(batches, this.config)
-    let expected = this.nextOffset
-    for (let at = 0; at < batches.length; at += batchSize(batches, at)) {
-      if (baseOffset(batches, at) < expected) {
-        const message = `${this.name}: the leader sent offset ${baseOffset(batches, at)} where ${expected} or more must come`
-        throw new KafkaError('OFFSET_OUT_OF_RANGE', message)
-      }
-      expected = lastOffset(batches, at) + 1n
-    }
+    checkCopied(batches, this.nextOffset)
     const firstOffset = batches.length === 0 ? this.nextOffset : baseOffset(batches)
     for (let at = 0; at < batches.length; ) {
       const batch = batches.subarray(at, at + batchSize(batches, at))
@@ -255,7 +250,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     stampOffsetAndEpoch(bytes, 0, offset, epoch)
     const last = offset + BigInt(lastOffsetDelta(bytes))
     const segment = this.list.forBatch(bytes, offset, last, this.config, nowMs)
-    if (this.epochs.assign(epoch, offset)) this.epochsUnsaved = true
+    this.epochs.assign(epoch, offset)
     this.producers.update(bytes, 0, nowMs)
     const position = segment.size
     segment.account(bytes, 0, bytes.length, this.config.indexIntervalBytes)
@@ -308,23 +303,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     if (from >= options.limitOffset) return NOTHING_READ
     const first = this.tail.first
     if (first === undefined || from < first.baseOffset) return this.reader.read(from, options)
-    return this.readTail(from, options)
-  }
-
-  private readTail(from: bigint, { maxBytes, limitOffset, atLeastOneBatch }: ReadOptions): ReadResult {
-    const chunks: Buffer[] = []
-    const leases: Lease[] = []
-    let size = 0
-    for (const { bytes, lastOffset, lease } of this.tail.from(from)) {
-      if (lastOffset >= limitOffset) break
-      if (size + bytes.length > maxBytes && !(size === 0 && atLeastOneBatch)) break
-      chunks.push(bytes)
-      size += bytes.length
-      if (lease === leases[leases.length - 1]) continue
-      lease.retain()
-      leases.push(lease)
-    }
-    return { chunks, size, leases }
+    return this.tail.read(from, options)
   }
 
   /** The first record whose timestamp is at least `timestamp`, if it lies below `limitOffset`. */
@@ -361,8 +340,8 @@ export class PartitionLog implements WriterHooks, ReadableLog {
 
   /** Notes, durably, that `epoch` begins at the end of the log. */
   async assignLeaderEpoch(epoch: number): Promise<void> {
-    if (this.epochs.assign(epoch, this.nextOffset)) this.epochsUnsaved = true
-    await this.beforeWrite()
+    this.epochs.assign(epoch, this.nextOffset)
+    await this.epochs.saveIfChanged()
   }
 
   // ── start and end ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -374,8 +353,8 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     if (offset > this.nextOffset)
       throw new KafkaError('OFFSET_OUT_OF_RANGE', `${this.name} ends at ${this.nextOffset}, below ${offset}`)
     this.startOffset = offset
-    if (this.epochs.truncateFromStart(offset)) this.epochsUnsaved = true
-    await this.onDisk(() => this.logDirectory.saveLogStartOffsets())
+    this.epochs.truncateFromStart(offset)
+    await onDisk(() => this.logDirectory.saveLogStartOffsets())
   }
 
   /**
@@ -399,7 +378,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     // No sync of theirs may be under way when they are renamed.
     await this.writer.flush(smaller(next, this.writtenOffset))
     if (next > this.startOffset) this.startOffset = next
-    if (this.epochs.truncateFromStart(this.startOffset)) this.epochsUnsaved = true
+    this.epochs.truncateFromStart(this.startOffset)
     // First the word, then the deed: files may vanish in any order.
     await this.logDirectory.saveLogStartOffsets()
     let bytes = 0
@@ -410,6 +389,33 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     }
     const { topic, partition, startOffset: logStartOffset } = this
     this.env.report({ event: 'segments-deleted', topic, partition, count, bytes, logStartOffset, reason })
+  }
+
+  /**
+   * Puts a segment in the place of those that it was made from. A crash leaves the old ones, or the new one.
+   * False if they are not there any more: the log was cut, or they had their time.
+   */
+  swap(replaced: readonly Segment[], cleaned: Segment): Promise<boolean> {
+    return this.exclusively(async () => {
+      if (this.failure !== undefined || !replaced.every((segment) => this.segments.includes(segment))) return false
+      await cleaned.changeSuffix(SWAP_SUFFIX)
+      await this.env.disk.syncDirectory(this.path)
+      for (const segment of replaced) {
+        // What the producers were where the new segment begins is still needed.
+        await segment.markDeleted(segment.baseOffset === cleaned.baseOffset ? ['.snapshot'] : [])
+        this.env.removal.add(segment.path('.log'), this.config.fileDeleteDelayMs, () => segment.removeFiles())
+      }
+      await cleaned.changeSuffix('')
+      await this.env.disk.syncDirectory(this.path)
+      this.list.replace(replaced, cleaned)
+      this.reader.forgetCursors()
+      return true
+    })
+  }
+
+  /** Whether the batch that ends at `offset` is the last one that the producer has written. */
+  isLastOfProducer(producerId: bigint, offset: bigint): boolean {
+    return this.producers.lastOffset(producerId) === offset
   }
 
   /** Cuts off everything at or behind `offset`: a follower's way back to where its log and the leader's agree. */
@@ -439,9 +445,10 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     await removeSnapshots(this.env.disk, this.path, -1n)
     this.producers.clear()
     this.snapshotOffset = undefined
-    if (this.epochs.truncateFromEnd(0n)) this.epochsUnsaved = true
+    this.epochs.truncateFromEnd(0n)
     this.nextOffset = offset
     this.startOffset = offset
+    this.cleanedOffset = 0n
     this.writer.restart(offset, undefined)
     await this.logDirectory.saveLogStartOffsets()
   }
@@ -467,6 +474,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     }
     const cut = await findCut(this.env.pool, active, offset)
     this.nextOffset = cut.offset
+    this.cleanedOffset = smaller(this.cleanedOffset, cut.offset)
     this.writer.restart(cut.offset, active)
     // Durable before the cut: synced data that is gone must not look like damage.
     if ((this.logDirectory.recoveryPoints.get(this.name) ?? 0n) > cut.offset) await this.logDirectory.saveRecoveryPoints()
@@ -474,7 +482,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     for (const segment of this.list.dropBehind(active)) await segment.removeFiles()
     await active.truncate(cut.position, cut.offset)
     await activate(this.env.pool, active)
-    if (this.epochs.truncateFromEnd(cut.offset)) this.epochsUnsaved = true
+    this.epochs.truncateFromEnd(cut.offset)
     if (this.startOffset > cut.offset) {
       this.startOffset = cut.offset
       await this.logDirectory.saveLogStartOffsets()
@@ -538,17 +546,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
   // ── what the writer and the reader ask and tell ───────────────────────────────────────────────────────────────────
 
   beforeWrite(): Promise<void> | undefined {
-    return this.epochsUnsaved ? this.saveEpochs() : undefined
-  }
-
-  private async saveEpochs(): Promise<void> {
-    this.epochsUnsaved = false
-    try {
-      await this.env.disk.replaceFile(`${this.path}/${EPOCH_CHECKPOINT}`, this.epochs.encode())
-    } catch (error) {
-      this.epochsUnsaved = true
-      throw error
-    }
+    return this.epochs.saveIfChanged()
   }
 
   onWritten(): void {
@@ -587,20 +585,15 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     this.env.report({ event: 'corrupt-batch', topic, partition, file: segment.path('.log'), position, reason })
   }
 
+  /** The changes to segments that are under way have been made. */
+  async changesMade(): Promise<void> {
+    await this.lastChange
+  }
+
   /** One at a time, in the order of the calls. */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
     const result = this.lastChange.then(work, work)
     this.lastChange = result.catch(() => {})
     return result
-  }
-
-  /** A failure of the disk in what a client waits for. */
-  private async onDisk(work: () => Promise<void>): Promise<void> {
-    try {
-      await work()
-    } catch (error) {
-      if (!(error instanceof DiskError)) throw error
-      throw new KafkaError('KAFKA_STORAGE_ERROR', error.message, { cause: error })
-    }
   }
 }

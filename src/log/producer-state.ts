@@ -130,6 +130,11 @@ export class ProducerState {
     })
   }
 
+  /** Of the last batch that the producer has written; undefined if none is known. */
+  lastOffset(id: bigint): bigint | undefined {
+    return this.entries.get(id)?.batches.at(-1)?.lastOffset
+  }
+
   put(id: bigint, entry: ProducerEntry): void {
     this.entries.set(id, entry)
   }

@@ -21,7 +21,7 @@ export interface SegmentSizes {
 
 /** Offsets and positions in an index are 32 bits, signed. */
 const INT32_MAX = 0x7fffffff
-const FILES: readonly SegmentSuffix[] = ['.log', '.index', '.timeindex', '.txnindex', '.snapshot']
+const FILES: readonly SegmentSuffix[] = ['.snapshot', '.txnindex', '.timeindex', '.index', '.log']
 
 /** The newest timestamp of a segment, and the last offset of the first batch that has it. */
 export interface Newest {
@@ -55,18 +55,20 @@ export class Segment {
   /** Undefined until the first append after loading. */
   private lastTimeEntry: bigint | undefined
   private bytesSinceEntry = 0
-  private suffix = ''
+  /** Behind the names of all files: of a segment that is being made, or has been deleted. */
+  private suffix: string
 
   constructor(
     storage: SegmentStorage,
     directory: string,
     baseOffset: bigint,
-    opened: { sizes?: SegmentSizes; wallMs: number; jitterMs?: number },
+    opened: { sizes?: SegmentSizes; wallMs: number; jitterMs?: number; suffix?: string },
   ) {
     const sizes = opened.sizes
     this.storage = storage
     this.directory = directory
     this.baseOffset = baseOffset
+    this.suffix = opened.suffix ?? ''
     this.index = new SparseIndex(storage.pool, this.path('.index'), offsetIndexLayout, sizes?.indexEntries ?? 0)
     this.timeIndex = new SparseIndex(storage.pool, this.path('.timeindex'), timeIndexLayout, sizes?.timeIndexEntries ?? 0)
     this.openedMs = opened.wallMs
@@ -216,16 +218,23 @@ export class Segment {
   }
 
   /** Renames the files, so that a crash cannot bring the segment back, nor a reader lose what it is reading. */
-  async markDeleted(): Promise<void> {
+  async markDeleted(except: readonly SegmentSuffix[] = []): Promise<void> {
     this.deleted = true
+    await this.changeSuffix(DELETED_SUFFIX, except)
+  }
+
+  /** The log last: without it the other files are strays, and with it they are all there. */
+  async changeSuffix(suffix: string, except: readonly SegmentSuffix[] = []): Promise<void> {
     const { disk, pool } = this.storage
-    // The log last: without it the other files are strays.
-    for (const suffix of [...FILES].reverse()) {
-      const path = this.path(suffix)
+    for (const file of FILES) {
+      if (except.includes(file)) continue
+      const path = this.path(file)
+      const renamed = path.slice(0, path.length - this.suffix.length) + suffix
       pool.forget(path)
-      if (await disk.exists(path)) await disk.rename(path, path + DELETED_SUFFIX)
+      pool.forget(renamed)
+      if (await disk.exists(path)) await disk.rename(path, renamed)
     }
-    this.suffix = DELETED_SUFFIX
+    this.suffix = suffix
     this.index.path = this.path('.index')
     this.timeIndex.path = this.path('.timeindex')
   }

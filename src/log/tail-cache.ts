@@ -2,6 +2,7 @@
 // limit for all logs, oldest batch out first. What is not written yet is always here, whatever the limit.
 
 import type { BufferPool, Lease } from '../bytes/buffer-pool.ts'
+import type { ReadOptions, ReadResult } from './log-types.ts'
 import type { Segment } from './segment.ts'
 
 export interface TailBatch {
@@ -31,7 +32,7 @@ export class LogTail {
   }
 
   /** In order of their offsets, from the first whose last offset is at or behind `from`. `from` must not be below the first batch. */
-  *from(from: bigint): Generator<TailBatch, void, undefined> {
+  private *from(from: bigint): Generator<TailBatch, void, undefined> {
     let low = this.head
     let high = this.batches.length
     while (low < high) {
@@ -40,6 +41,23 @@ export class LogTail {
       else high = middle
     }
     for (let i = low; i < this.batches.length; i++) yield this.batches[i]
+  }
+
+  /** `from` must not be below the first batch. */
+  read(from: bigint, { maxBytes, limitOffset, atLeastOneBatch }: ReadOptions): ReadResult {
+    const chunks: Buffer[] = []
+    const leases: Lease[] = []
+    let size = 0
+    for (const { bytes, lastOffset, lease } of this.from(from)) {
+      if (lastOffset >= limitOffset) break
+      if (size + bytes.length > maxBytes && !(size === 0 && atLeastOneBatch)) break
+      chunks.push(bytes)
+      size += bytes.length
+      if (lease === leases[leases.length - 1]) continue
+      lease.retain()
+      leases.push(lease)
+    }
+    return { chunks, size, leases }
   }
 
   push(batch: TailBatch): void {

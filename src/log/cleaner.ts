@@ -1,0 +1,317 @@
+// Compaction of one log: of each key only the last record stays. What is new since the last time tells which records are
+// outdated; then all segments but the active one are written anew without them, and put in the place of the old ones.
+// Offsets never change; what stays keeps its batch, its headers and its time.
+
+import { DecodeError } from '../bytes/reader.ts'
+import { retainRecords } from '../protocol/records/batch-builder.ts'
+import {
+  baseTimestamp,
+  batchSize,
+  hasDeleteHorizon,
+  isControl,
+  lastOffset,
+  producerId,
+} from '../protocol/records/batch-header.ts'
+import { checkBatch } from '../protocol/records/record-batch.ts'
+import { RecordCursor } from '../protocol/records/record-cursor.ts'
+import { CLEANED_SUFFIX } from './file-names.ts'
+import { KeyOffsets } from './key-offsets.ts'
+import type { LogConfig } from './log-config.ts'
+import type { LogEnvironment } from './log-types.ts'
+import { Segment } from './segment.ts'
+
+/** Read and written at a time. */
+const CHUNK_BYTES = 1024 * 1024
+/** Offsets relative to a segment's base are 32 bits, signed. */
+const INT32_MAX = 0x7fffffffn
+
+/** What the cleaner needs of a log. */
+export interface CleanableLog {
+  readonly path: string
+  readonly config: LogConfig
+  readonly segments: readonly Segment[]
+  readonly logStartOffset: bigint
+  /** Below it each key stands once. */
+  readonly cleanedOffset: bigint
+  /** Whether the batch that ends at `offset` is the last one that the producer has written. */
+  isLastOfProducer(producerId: bigint, offset: bigint): boolean
+  /** Puts `cleaned` in the place of `replaced`; false if they are no longer there. */
+  swap(replaced: readonly Segment[], cleaned: Segment): Promise<boolean>
+}
+
+export interface Cleanable {
+  /** Share of the bytes that could be cleaned that are new since the last time. */
+  readonly dirtyRatio: number
+  /** A record has waited for longer than max.compaction.lag.ms. */
+  readonly overdue: boolean
+  /** From the first one on: segments that may be rewritten. */
+  readonly segments: readonly Segment[]
+  readonly firstDirtyOffset: bigint
+}
+
+/** Undefined where there is nothing to do. `limitOffset`: what is not below may still change, or be taken back. */
+export async function findCleanable(log: CleanableLog, nowMs: number, limitOffset: bigint): Promise<Cleanable | undefined> {
+  const { minCompactionLagMs, maxCompactionLagMs } = log.config
+  const all = log.segments
+  const segments: Segment[] = []
+  let cleanBytes = 0
+  let dirtyBytes = 0
+  let overdue = false
+  for (let i = 0; i + 1 < all.length; i++) {
+    const segment = all[i]
+    const end = all[i + 1].baseOffset
+    if (end > limitOffset) break
+    if (end <= log.cleanedOffset) cleanBytes += segment.size
+    else {
+      const newest = Number((await segment.newest()).timestamp)
+      if (minCompactionLagMs > 0 && nowMs - newest < minCompactionLagMs) break
+      dirtyBytes += segment.size
+      if (nowMs - newest > maxCompactionLagMs) overdue = true
+    }
+    segments.push(segment)
+  }
+  if (dirtyBytes === 0) return undefined
+  const start = segments[0].baseOffset > log.logStartOffset ? segments[0].baseOffset : log.logStartOffset
+  const firstDirtyOffset = log.cleanedOffset > start ? log.cleanedOffset : start
+  return { dirtyRatio: dirtyBytes / (cleanBytes + dirtyBytes), overdue, segments, firstDirtyOffset }
+}
+
+export interface Cleaned {
+  readonly cleanedOffset: bigint
+  readonly segments: number
+  readonly bytesBefore: number
+  readonly bytesAfter: number
+}
+
+/**
+ * @param mapBytes Memory for the keys that are new. If they need more, the rest waits for the next time.
+ * Rejects with Error where a batch is damaged, or the disk fails.
+ */
+export async function cleanLog(
+  log: CleanableLog,
+  env: LogEnvironment,
+  work: Cleanable,
+  options: { mapBytes: number; nowMs: number },
+): Promise<Cleaned> {
+  const latest = new KeyOffsets(work.firstDirtyOffset, options.mapBytes)
+  const cleanedOffset = await readKeys(log, work, latest)
+  const affected = work.segments.filter((segment) => segment.baseOffset < cleanedOffset)
+  const cleaning = new Cleaning(log, env, latest, cleanedOffset, options.nowMs)
+  let bytesBefore = 0
+  let bytesAfter = 0
+  for (const group of grouped(affected, log.config)) {
+    for (const segment of group) bytesBefore += segment.size
+    bytesAfter += await cleaning.clean(group)
+  }
+  return { cleanedOffset, segments: affected.length, bytesBefore, bytesAfter }
+}
+
+/** Returns the offset up to which the keys are in the map. */
+async function readKeys(log: CleanableLog, work: Cleanable, latest: KeyOffsets): Promise<bigint> {
+  const all = log.segments
+  let end = work.firstDirtyOffset
+  for (const segment of work.segments) {
+    const next = all[all.indexOf(segment) + 1]?.baseOffset
+    if (next === undefined) return end
+    if (next <= work.firstDirtyOffset) continue
+    let full = false
+    await eachBatchOf(segment, (batch) => {
+      const last = lastOffset(batch)
+      if (last < work.firstDirtyOffset) return true
+      // A batch that went in by half is read again next time; what stands in the map is true all the same.
+      if (!isControl(batch) && !putKeys(batch, latest)) {
+        full = true
+        return false
+      }
+      end = last + 1n
+      return true
+    })
+    if (full) return end
+    end = next
+  }
+  return end
+}
+
+function putKeys(batch: Buffer, latest: KeyOffsets): boolean {
+  try {
+    const record = new RecordCursor(batch)
+    while (record.next()) {
+      const { key } = record
+      if (key !== null && !latest.put(key, record.offset)) return false
+    }
+  } catch (error) {
+    // Nobody can read it. It stays as it is, and makes nothing else outdated.
+    if (!(error instanceof DecodeError)) throw error
+  }
+  return true
+}
+
+/** Segments that go into one: as many side by side as one may be large. */
+function grouped(segments: readonly Segment[], config: LogConfig): Segment[][] {
+  const groups: Segment[][] = []
+  let bytes = 0
+  let indexBytes = 0
+  for (const [i, segment] of segments.entries()) {
+    const group = groups.at(-1)
+    const next = segments[i + 1]?.baseOffset ?? segment.baseOffset
+    const indexes = segment.index.sizeBytes + segment.timeIndex.sizeBytes
+    const fits =
+      bytes + segment.size <= config.segmentBytes &&
+      indexBytes + indexes <= config.segmentIndexBytes &&
+      group !== undefined &&
+      next - group[0].baseOffset <= INT32_MAX
+    if (fits) group.push(segment)
+    else {
+      groups.push([segment])
+      bytes = 0
+      indexBytes = 0
+    }
+    bytes += segment.size
+    indexBytes += indexes
+  }
+  return groups
+}
+
+class Cleaning {
+  private readonly log: CleanableLog
+  private readonly env: LogEnvironment
+  private readonly latest: KeyOffsets
+  private readonly endOffset: bigint
+  private readonly nowMs: number
+
+  constructor(log: CleanableLog, env: LogEnvironment, latest: KeyOffsets, endOffset: bigint, nowMs: number) {
+    this.log = log
+    this.env = env
+    this.latest = latest
+    this.endOffset = endOffset
+    this.nowMs = nowMs
+  }
+
+  /** Returns the bytes that the group takes from now on. */
+  async clean(group: readonly Segment[]): Promise<number> {
+    const { path, config } = this.log
+    const before = group.reduce((sum, segment) => sum + segment.size, 0)
+    const cleaned = new Segment(this.env, path, group[0].baseOffset, { wallMs: group[0].openedMs, suffix: CLEANED_SUFFIX })
+    await cleaned.removeFiles()
+    const out = new Output(cleaned, config.indexIntervalBytes)
+    let changed = group.length > 1
+    for (const segment of group) {
+      await eachBatchOf(segment, async (batch) => {
+        const kept = this.cleanedBatch(batch)
+        changed ||= kept !== batch
+        if (kept !== undefined) await out.append(kept)
+        return true
+      })
+    }
+    if (!changed) {
+      await cleaned.removeFiles()
+      return before
+    }
+    await out.finish()
+    if (await this.log.swap(group, cleaned)) return cleaned.size
+    await cleaned.removeFiles()
+    return before
+  }
+
+  /** The batch itself if nothing in it is outdated; undefined if nothing needs to stay. */
+  private cleanedBatch(batch: Buffer): Buffer | undefined {
+    // Ends of transactions stay: what they ended may still be there.
+    if (isControl(batch)) return batch
+    const now = BigInt(this.nowMs)
+    const tombstonesStay = !hasDeleteHorizon(batch) || now < baseTimestamp(batch)
+    let all = 0
+    let kept = 0
+    let tombstones = false
+    const keep = (record: RecordCursor): boolean => {
+      const { key } = record
+      // Without a key nothing can ever outdate it; compacted topics take none, but may not always have been compacted.
+      if (key === null) return false
+      const latest = this.latest.latest(key)
+      return (latest === undefined || record.offset >= latest) && (record.hasValue || tombstonesStay)
+    }
+    try {
+      const record = new RecordCursor(batch)
+      while (record.next()) {
+        all++
+        if (!keep(record)) continue
+        kept++
+        tombstones ||= !record.hasValue
+      }
+      if (kept === 0) return this.mustStay(batch) ? (all === 0 ? batch : retainRecords(batch, 0, () => false)) : undefined
+      // From now on counts how long a reader may take to see that a key is gone (KIP-534).
+      const setsHorizon = tombstones && !hasDeleteHorizon(batch)
+      if (kept === all && !setsHorizon) return batch
+      const deleteHorizon = setsHorizon ? now + BigInt(Math.min(this.log.config.deleteRetentionMs, 2 ** 52)) : undefined
+      return retainRecords(batch, 0, keep, { deleteHorizon })
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error
+      return batch
+    }
+  }
+
+  /** An empty batch still says which sequence number its producer has reached, and which offset the log has. */
+  private mustStay(batch: Buffer): boolean {
+    const last = lastOffset(batch)
+    return last + 1n === this.endOffset || (producerId(batch) >= 0n && this.log.isLastOfProducer(producerId(batch), last))
+  }
+}
+
+/** Writes batches into a segment that nobody reads yet. */
+class Output {
+  private readonly segment: Segment
+  private readonly indexIntervalBytes: number
+  private chunks: Buffer[] = []
+  private bytes = 0
+  private position = 0
+
+  constructor(segment: Segment, indexIntervalBytes: number) {
+    this.segment = segment
+    this.indexIntervalBytes = indexIntervalBytes
+  }
+
+  async append(batch: Buffer): Promise<void> {
+    this.segment.account(batch, 0, batch.length, this.indexIntervalBytes)
+    this.chunks.push(batch)
+    this.bytes += batch.length
+    if (this.bytes >= CHUNK_BYTES) await this.write()
+  }
+
+  /** Everything is on the disk when this resolves. */
+  async finish(): Promise<void> {
+    await this.write()
+    this.segment.seal()
+    await this.segment.syncIndexes()
+    await this.segment.sync()
+    this.segment.writtenSize = this.segment.size
+  }
+
+  private async write(): Promise<void> {
+    await this.segment.write(this.chunks, this.position)
+    this.position += this.bytes
+    this.chunks = []
+    this.bytes = 0
+  }
+}
+
+/** All batches of a segment, in order, until `visit` says stop. Rejects with Error where one is damaged. */
+async function eachBatchOf(segment: Segment, visit: (batch: Buffer) => boolean | Promise<boolean>): Promise<void> {
+  const end = segment.writtenSize
+  let wanted = CHUNK_BYTES
+  for (let position = 0; position < end; ) {
+    const chunk = await segment.read(position, Math.min(wanted, end - position))
+    let at = 0
+    for (;;) {
+      const problem = checkBatch(chunk, at)
+      if (problem?.kind === 'incomplete' && position + chunk.length < end) break
+      if (problem?.kind === 'incomplete' && at === chunk.length) break
+      if (problem !== undefined) throw new Error(`${segment.path('.log')} at position ${position + at}: ${problem.message}`)
+      const size = batchSize(chunk, at)
+      const more = visit(chunk.subarray(at, at + size))
+      if (!(typeof more === 'boolean' ? more : await more)) return
+      at += size
+    }
+    // Nothing fitted: a batch larger than a chunk.
+    wanted = at === 0 ? wanted * 2 : CHUNK_BYTES
+    position += at
+  }
+}
