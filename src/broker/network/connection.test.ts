@@ -49,7 +49,13 @@ function request(key: number, name: string): Buffer {
 
 /** A connection whose requests are answered when the test says so. */
 function connect(maxFrameBytes = 1000) {
-  const admission = { open: true, proceed: () => {}, whenOpen: (proceed: () => void) => void (admission.proceed = proceed) }
+  const admission = {
+    open: true,
+    proceed: () => {},
+    whenOpen(proceed: () => void) {
+      admission.proceed = proceed
+    },
+  }
   const socket = new TestSocket()
   const started: string[] = []
   const answers = new Map<string, (answer: Answer) => void>()

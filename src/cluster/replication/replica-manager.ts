@@ -72,8 +72,8 @@ export class ReplicaManager {
 
   private async create(topic: TopicMetadata): Promise<void> {
     const { logs, nodeId } = this.options
-    let partitions = this.byTopic.get(topic.name)
-    if (partitions === undefined) this.byTopic.set(topic.name, (partitions = []))
+    const partitions = this.byTopic.get(topic.name) ?? []
+    this.byTopic.set(topic.name, partitions)
     const config = this.options.logConfig(topic.name)
     const made = topic.partitions.map(async (record, index) => {
       if (record.leader !== nodeId || partitions[index] !== undefined) return
