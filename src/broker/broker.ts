@@ -119,7 +119,7 @@ class Parts {
       report: logEventLines(logger),
     })
     this.logs = logs
-    const replicas = new ReplicaManager({ nodeId: this.nodeId, logs, logConfig })
+    const replicas = new ReplicaManager({ nodeId: this.nodeId, clock, logs, logConfig })
     this.replicas = replicas
     await replicas.load(metadata.image())
     logs.start({
@@ -215,7 +215,12 @@ class Parts {
       // Once the topic is there, its own count holds, whatever the configuration says by now.
       partitionCount:
         metadata.image().topic(GROUP_OFFSETS_TOPIC)?.partitions.length ?? config.get('offsets.topic.num.partitions'),
-      logFor: (partition) => new PartitionCoordinatorLog(replicas.leader(GROUP_OFFSETS_TOPIC, partition), clock),
+      logFor: (partition) =>
+        new PartitionCoordinatorLog(
+          replicas.leader(GROUP_OFFSETS_TOPIC, partition),
+          clock,
+          config.get('offsets.commit.timeout.ms'),
+        ),
       clock,
       uuid: () => hyphenatedUuid(random),
       topicIdOf: (topic) => metadata.image().topic(topic)?.id,

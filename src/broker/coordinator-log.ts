@@ -14,10 +14,13 @@ const LOAD_BYTES = 5 * 1024 * 1024
 export class PartitionCoordinatorLog implements CoordinatorLog {
   private readonly partition: Partition
   private readonly clock: Clock
+  private readonly timeoutMs: number
 
-  constructor(partition: Partition, clock: Clock) {
+  /** `timeoutMs`: how long an append may take. */
+  constructor(partition: Partition, clock: Clock, timeoutMs: number) {
     this.partition = partition
     this.clock = clock
+    this.timeoutMs = timeoutMs
   }
 
   async append(records: readonly LogRecord[]): Promise<void> {
@@ -25,7 +28,7 @@ export class PartitionCoordinatorLog implements CoordinatorLog {
     const builder = new RecordBatchBuilder()
     for (const { key, value } of records) builder.append({ timestamp, key, value })
     const { lastOffset } = this.partition.append(builder.build(), { origin: 'coordinator' })
-    await this.partition.awaitAcks(-1, lastOffset + 1n)
+    await this.partition.awaitAcks(-1, lastOffset + 1n, this.clock.monotonicMs() + this.timeoutMs)
   }
 
   async load(replay: (key: Buffer, value: Buffer | null, offset: bigint, timestamp: bigint) => void): Promise<void> {
@@ -47,6 +50,6 @@ export class PartitionCoordinatorLog implements CoordinatorLog {
         }
       }
     }
-    await this.partition.awaitAcks(-1, end)
+    await this.partition.awaitAcks(-1, end, this.clock.monotonicMs() + this.timeoutMs)
   }
 }

@@ -26,6 +26,7 @@ export const produce = handler(Produce, {
     if (acks !== 0 && acks !== 1 && acks !== -1) throw new KafkaError('INVALID_REQUIRED_ACKS')
     const responses: { name: string; topicId: string; partitionResponses: PartitionResponse[] }[] = []
     const waits: Promise<void>[] = []
+    const deadlineMs = services.clock.monotonicMs() + request.timeoutMs
     let refused = false
     for (const topic of request.topicData) {
       const partitionResponses: PartitionResponse[] = []
@@ -33,7 +34,7 @@ export const produce = handler(Produce, {
       for (const { index, records } of lastOfEach(topic.partitionData)) {
         try {
           const name = call.version >= 13 ? nameOf(services, topic.topicId) : topic.name
-          const response = append(services, name, index, records, acks, call.version, call.clientId, waits)
+          const response = append(services, name, index, records, acks, call.version, call.clientId, deadlineMs, waits)
           partitionResponses.push(response)
         } catch (error) {
           if (!(error instanceof KafkaError)) throw error
@@ -65,6 +66,7 @@ function append(
   acks: Acks,
   version: number,
   clientId: string,
+  deadlineMs: number,
   waits: Promise<void>[],
 ): PartitionResponse {
   if (isInternalTopic(topic) && clientId !== ADMIN_CLIENT_ID)
@@ -79,7 +81,7 @@ function append(
     logStartOffset: partition.logStartOffset,
     errorMessage: null as string | null,
   }
-  const wait = partition.awaitAcks(acks, lastOffset + 1n)
+  const wait = partition.awaitAcks(acks, lastOffset + 1n, deadlineMs)
   if (wait !== undefined) {
     // A refusal of one partition is its own answer; the others go on.
     const settled = wait.catch((error: KafkaError) => {

@@ -3,17 +3,11 @@
 import type { AppendOptions, AppendResult, LogObserver, PartitionLog } from '../../log/partition-log.ts'
 import { KafkaError } from '../../protocol/error-codes.ts'
 import type { TopicId } from '../../protocol/ids.ts'
+import { AckWaiters } from './ack-waiters.ts'
 import type { AppendBudget } from './append-budget.ts'
 
 /** -1: every in-sync replica has it, and under flush.policy=group has it on disk. 1: the leader's write has returned. 0: nobody waits. */
 export type Acks = -1 | 0 | 1
-
-interface Waiter {
-  /** Woken when everything below this offset is there. */
-  readonly offset: bigint
-  readonly resolve: () => void
-  readonly reject: (error: Error) => void
-}
 
 export class Partition implements LogObserver {
   readonly topic: string
@@ -25,9 +19,8 @@ export class Partition implements LogObserver {
   highWatermark: bigint
   /** Called on each move of the high watermark, by fetches that are parked here. */
   readonly fetchers = new Set<() => void>()
-  /** In the order of their offsets, because appends are. */
-  private readonly awaitingWrite: Waiter[] = []
-  private readonly awaitingCommit: Waiter[] = []
+  private readonly awaitingWrite = new AckWaiters()
+  private readonly awaitingCommit = new AckWaiters()
   private readonly budget: AppendBudget
   /** Bytes that the budget counts for this partition. */
   private counted = 0
@@ -70,21 +63,26 @@ export class Partition implements LogObserver {
     return result
   }
 
-  /** Undefined where everything below `offset` is there already; rejects with KafkaError if it will never be. */
-  awaitAcks(acks: Acks, offset: bigint): Promise<void> | undefined {
+  /**
+   * Undefined where everything below `offset` is there already; rejects with KafkaError if it will never be, or is not by
+   * `deadlineMs` of monotonic time.
+   */
+  awaitAcks(acks: Acks, offset: bigint, deadlineMs: number): Promise<void> | undefined {
     if (acks === 0) return undefined
     if (this.failure !== undefined) return Promise.reject(this.failure)
-    const reached = acks === 1 ? this.log.writtenOffset : this.highWatermark
-    if (reached >= offset) return undefined
-    const waiters = acks === 1 ? this.awaitingWrite : this.awaitingCommit
-    return new Promise((resolve, reject) => {
-      waiters.push({ offset, resolve, reject })
-    })
+    if (acks === 1) return this.log.writtenOffset >= offset ? undefined : this.awaitingWrite.until(offset, deadlineMs)
+    return this.highWatermark >= offset ? undefined : this.awaitingCommit.until(offset, deadlineMs)
+  }
+
+  /** Lets go of those who have waited long enough. */
+  expireWaiters(nowMs: number): void {
+    this.awaitingWrite.expire(nowMs)
+    this.awaitingCommit.expire(nowMs)
   }
 
   onWritten(): void {
     this.count()
-    wake(this.awaitingWrite, this.log.writtenOffset)
+    this.awaitingWrite.wake(this.log.writtenOffset)
     // Under `group` a consumer must not see what a power cut may take back: the high watermark waits for the disk.
     if (this.log.config.flushPolicy !== 'group') this.advanceHighWatermark(this.log.writtenOffset)
   }
@@ -96,10 +94,8 @@ export class Partition implements LogObserver {
   /** What had been appended behind the end of the log is gone: whoever waits for it is told, and nobody was told it was there. */
   onDiscarded(log: PartitionLog, error: KafkaError): void {
     this.count()
-    for (const waiters of [this.awaitingWrite, this.awaitingCommit]) {
-      const first = waiters.findIndex((waiter) => waiter.offset > log.endOffset)
-      if (first !== -1) for (const waiter of waiters.splice(first)) waiter.reject(error)
-    }
+    this.awaitingWrite.refuseBehind(log.endOffset, error)
+    this.awaitingCommit.refuseBehind(log.endOffset, error)
   }
 
   onFailure(_log: PartitionLog, error: KafkaError): void {
@@ -115,7 +111,7 @@ export class Partition implements LogObserver {
   private advanceHighWatermark(offset: bigint): void {
     if (offset <= this.highWatermark) return
     this.highWatermark = offset
-    wake(this.awaitingCommit, offset)
+    this.awaitingCommit.wake(offset)
     this.wakeFetchers()
   }
 
@@ -128,14 +124,8 @@ export class Partition implements LogObserver {
     this.failure = error
     this.budget.add(-this.counted)
     this.counted = 0
-    for (const waiter of this.awaitingWrite.splice(0)) waiter.reject(error)
-    for (const waiter of this.awaitingCommit.splice(0)) waiter.reject(error)
+    this.awaitingWrite.refuseBehind(-1n, error)
+    this.awaitingCommit.refuseBehind(-1n, error)
     this.wakeFetchers()
   }
-}
-
-function wake(waiters: Waiter[], reached: bigint): void {
-  let done = 0
-  while (done < waiters.length && waiters[done].offset <= reached) waiters[done++].resolve()
-  if (done > 0) waiters.splice(0, done)
 }

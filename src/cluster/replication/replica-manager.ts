@@ -1,5 +1,6 @@
 // The partitions of this broker: made, changed and taken away as the metadata image says.
 
+import { type Clock, every, type Timer } from '../../host/clock.ts'
 import type { LogConfig } from '../../log/log-config.ts'
 import type { LogManager } from '../../log/log-manager.ts'
 import type { PartitionLog } from '../../log/partition-log.ts'
@@ -8,9 +9,13 @@ import type { MetadataDelta, MetadataImage, TopicMetadata } from '../metadata-im
 import { AppendBudget } from './append-budget.ts'
 import { Partition } from './partition.ts'
 
+/** How much longer than asked for an answer may take where it times out: one timer for all requests, not one for each. */
+const EXPIRY_CHECK_MS = 1000
+
 export interface ReplicaManagerOptions {
   readonly nodeId: number
   readonly logs: LogManager
+  readonly clock: Clock
   /** How the logs of a topic are kept, by the latest metadata. */
   readonly logConfig: (topic: string) => LogConfig
 }
@@ -20,10 +25,15 @@ export class ReplicaManager {
   /** By topic, then by index. */
   private readonly byTopic = new Map<string, (Partition | undefined)[]>()
   private image: MetadataImage | undefined
+  private readonly expiry: Timer
   readonly budget = new AppendBudget()
 
   constructor(options: ReplicaManagerOptions) {
     this.options = options
+    const { clock } = options
+    this.expiry = every(clock, EXPIRY_CHECK_MS, () => {
+      for (const partition of this.partitions()) partition.expireWaiters(clock.monotonicMs())
+    })
   }
 
   /** Throws KafkaError: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR. */
@@ -108,6 +118,7 @@ export class ReplicaManager {
 
   /** Whoever waits is told to look elsewhere. */
   close(): void {
+    this.expiry.cancel()
     for (const partition of this.partitions())
       partition.close(new KafkaError('NOT_LEADER_OR_FOLLOWER', 'the broker is shutting down'))
   }
