@@ -131,7 +131,7 @@ function completed(command: Command, args: readonly string[]): string[] {
 }
 
 /** How long a tool tries to find a server that answers at all, before it says that there is none. */
-const CONNECT_TIMEOUT_MS = 5000
+const CONNECT_TIMEOUT_MS = 3000
 
 /**
  * Does the work with a client, which is closed afterwards. `properties` override those of the file.
