@@ -81,7 +81,7 @@ export class Controller {
     for (const command of commands) {
       try {
         const decision = command.decide(image)
-        for (const step of decision.steps) image = preview(image, step)
+        image = preview(image, decision.steps)
         steps.push(...decision.steps)
         replies.push(() => command.resolve(decision.reply))
         decided.push(command)
@@ -145,12 +145,14 @@ export function decodeEpoch(sequence: Uint8Array): number {
 }
 
 /** The image as it will be, for the commands decided next. What a prefix holds stays: without its topic nobody sees it. */
-function preview(image: MetadataImage, { ops }: Step): MetadataImage {
+function preview(image: MetadataImage, steps: readonly Step[]): MetadataImage {
   const revision = image.revision
-  const events = ops.flatMap((op): Event[] => {
-    if ('put' in op) return [{ put: { key: op.put, value: op.value, created: revision, modified: revision, lease: null } }]
-    return 'delete' in op ? [{ delete: op.delete }] : []
-  })
+  const events = steps
+    .flatMap((step) => step.ops)
+    .flatMap((op): Event[] => {
+      if ('put' in op) return [{ put: { key: op.put, value: op.value, created: revision, modified: revision, lease: null } }]
+      return 'delete' in op ? [{ delete: op.delete }] : []
+    })
   return image.apply(revision, events).image
 }
 

@@ -177,7 +177,10 @@ export class EmbeddedStore implements MetadataStore {
       }
       this.position += frame.length
       for (const batch of batches) {
-        replay(this.state, batch)
+        for (const event of batch.events) {
+          if ('put' in event) this.state.set(event.put)
+          else this.state.delete(event.delete)
+        }
         this.history.push(batch)
       }
       this.revision = overlay.revision
@@ -382,7 +385,8 @@ interface Opened {
 }
 
 async function openFiles({ disk, directory, random }: EmbeddedStoreOptions): Promise<Opened> {
-  const state = new KeySpace()
+  // Put in order once, at the end.
+  const entries = new Map<string, Entry>()
   let storeId: string | undefined
   let base = 0
   const names = new Set((await disk.list(directory)).map((entry) => entry.name))
@@ -391,7 +395,7 @@ async function openFiles({ disk, directory, random }: EmbeddedStoreOptions): Pro
     const snapshot = readSnapshot(path, await disk.readFile(path))
     storeId = snapshot.storeId
     base = snapshot.revision
-    for (const entry of snapshot.entries) state.set(entry)
+    for (const entry of snapshot.entries) entries.set(entry.key, entry)
   }
   for (const name of names) {
     if (!name.startsWith('log-') || name === logName(base)) continue
@@ -403,7 +407,7 @@ async function openFiles({ disk, directory, random }: EmbeddedStoreOptions): Pro
   if (!names.has(logName(base))) {
     storeId ??= uuid(random)
     const file = await createLog(disk, directory, storeId, base)
-    return { storeId, state, revision: base, history: [], compacted: base, file, position: HEADER_SIZE }
+    return { storeId, state: new KeySpace(entries), revision: base, history: [], compacted: base, file, position: HEADER_SIZE }
   }
   const path = `${directory}/${logName(base)}`
   const bytes = await disk.readFile(path)
@@ -411,7 +415,12 @@ async function openFiles({ disk, directory, random }: EmbeddedStoreOptions): Pro
   if (log.base !== base || (storeId !== undefined && log.storeId !== storeId)) {
     throw new StoreError('corrupt', `${path} and the snapshot beside it are of different stores`)
   }
-  for (const batch of log.batches) replay(state, batch)
+  for (const { events } of log.batches) {
+    for (const event of events) {
+      if ('put' in event) entries.set(event.put.key, event.put)
+      else entries.delete(event.delete)
+    }
+  }
   const file = await disk.open(path, 'write')
   if (log.validLength < bytes.length) {
     await file.truncate(log.validLength)
@@ -419,7 +428,7 @@ async function openFiles({ disk, directory, random }: EmbeddedStoreOptions): Pro
   }
   return {
     storeId: log.storeId,
-    state,
+    state: new KeySpace(entries),
     revision: log.batches.at(-1)?.revision ?? base,
     history: [...log.batches],
     compacted: base,
@@ -435,13 +444,6 @@ async function createLog(disk: Disk, directory: string, storeId: string, base: R
 }
 
 const logName = (base: Revision) => `log-${String(base).padStart(20, '0')}`
-
-function replay(state: KeySpace, { events }: Batch): void {
-  for (const event of events) {
-    if ('put' in event) state.set(event.put)
-    else state.delete(event.delete)
-  }
-}
 
 const closedError = () => new StoreError('closed', 'the metadata store is closed')
 const failedError = (cause: Error) => new StoreError('failed', 'the metadata store cannot be written any more', { cause })

@@ -3,9 +3,15 @@
 import type { Entry } from './metadata-store.ts'
 
 export class KeySpace {
-  private readonly entries = new Map<string, Entry>()
+  private readonly entries: Map<string, Entry>
   /** The keys of `entries`, ascending. */
-  private readonly keys: string[] = []
+  private readonly keys: string[]
+
+  /** Takes the map over. */
+  constructor(entries = new Map<string, Entry>()) {
+    this.entries = entries
+    this.keys = [...entries.keys()].sort()
+  }
 
   get size(): number {
     return this.keys.length
@@ -17,10 +23,7 @@ export class KeySpace {
 
   set(entry: Entry): void {
     if (!this.entries.has(entry.key)) {
-      // Loading and most of what comes later is in order: an insertion at the end.
-      const last = this.keys[this.keys.length - 1]
-      if (last === undefined || last < entry.key) this.keys.push(entry.key)
-      else this.keys.splice(this.position(entry.key), 0, entry.key)
+      this.keys.splice(this.position(entry.key), 0, entry.key)
     }
     this.entries.set(entry.key, entry)
   }
