@@ -73,7 +73,9 @@ export const CLUSTER_KEYS = {
   'replica.fetch.min.bytes': int(1, "Bytes that a follower's fetch waits for.", accepted),
   'replica.fetch.response.max.bytes': int(10_485_760, "Bytes that a follower's fetch answers.", { min: 0, ...accepted }),
   'replica.fetch.wait.max.ms': int(500, "Longest wait of a follower's fetch.", accepted),
-  'replica.high.watermark.checkpoint.interval.ms': long(5000, 'How often high watermarks are written down.'),
+  'replica.high.watermark.checkpoint.interval.ms': long(5000, 'How often high watermarks are written down.', {
+    honoured: 'accepted',
+  }),
   'replica.lag.time.max.ms': long(30_000, 'Time that a follower may lag behind and stay in sync.', accepted),
   'replica.selector.class': className(null, 'How the replica to read from is chosen.', accepted),
   'replica.socket.receive.buffer.bytes': int(65_536, "Receive buffer of a follower's socket.", accepted),

@@ -14,16 +14,23 @@ export const GROUP_BROKER_KEYS = {
     emptyList: false,
     ...accepted,
   }),
-  'group.consumer.heartbeat.interval.ms': int(5000, 'How often members are told to send heartbeats.', { min: 1 }),
+  'group.consumer.heartbeat.interval.ms': int(5000, 'How often members are told to send heartbeats.', {
+    min: 1,
+    honoured: 'accepted',
+  }),
   'group.consumer.max.assignment.interval.ms': int(15_000, 'Most that a group may set for consumer.assignment.interval.ms.', {
     min: 0,
     ...accepted,
   }),
   'group.consumer.max.heartbeat.interval.ms': int(15_000, 'Most that a group may set for consumer.heartbeat.interval.ms.', {
     min: 1,
+    honoured: 'accepted',
   }),
-  'group.consumer.max.session.timeout.ms': int(60_000, 'Most that a group may set for consumer.session.timeout.ms.', { min: 1 }),
-  'group.consumer.max.size': int(2_147_483_647, 'Most members of a group.', { min: 1 }),
+  'group.consumer.max.session.timeout.ms': int(60_000, 'Most that a group may set for consumer.session.timeout.ms.', {
+    min: 1,
+    honoured: 'accepted',
+  }),
+  'group.consumer.max.size': int(2_147_483_647, 'Most members of a group.', { min: 1, honoured: 'accepted' }),
   'group.consumer.migration.policy': string(
     'bidirectional',
     'Whether classic groups become consumer groups, and back, while they run.',
@@ -35,13 +42,17 @@ export const GROUP_BROKER_KEYS = {
   }),
   'group.consumer.min.heartbeat.interval.ms': int(5000, 'Least that a group may set for consumer.heartbeat.interval.ms.', {
     min: 1,
+    honoured: 'accepted',
   }),
-  'group.consumer.min.session.timeout.ms': int(45_000, 'Least that a group may set for consumer.session.timeout.ms.', { min: 1 }),
+  'group.consumer.min.session.timeout.ms': int(45_000, 'Least that a group may set for consumer.session.timeout.ms.', {
+    min: 1,
+    honoured: 'accepted',
+  }),
   'group.consumer.regex.refresh.interval.ms': int(600_000, 'How often a subscription by pattern looks for topics.', {
     min: 10_000,
     ...accepted,
   }),
-  'group.consumer.session.timeout.ms': int(45_000, 'Silence after which a member is dropped.', { min: 1 }),
+  'group.consumer.session.timeout.ms': int(45_000, 'Silence after which a member is dropped.', { min: 1, honoured: 'accepted' }),
   'group.coordinator.append.linger.ms': int(-1, 'How long the coordinator gathers records before it writes.', {
     min: -1,
     ...accepted,
@@ -205,10 +216,12 @@ export const GROUP_KEYS = {
   'consumer.heartbeat.interval.ms': int(5000, 'How often members are told to send heartbeats.', {
     min: 1,
     broker: 'group.consumer.heartbeat.interval.ms',
+    honoured: 'accepted',
   }),
   'consumer.session.timeout.ms': int(45_000, 'Silence after which a member is dropped.', {
     min: 1,
     broker: 'group.consumer.session.timeout.ms',
+    honoured: 'accepted',
   }),
   'share.auto.offset.reset': string('latest', 'Where a share group starts: earliest, latest, or by_duration: and a time.', {
     check: (reset) =>

@@ -10,9 +10,12 @@ export const NETWORK_KEYS = {
   'background.threads': int(10, 'Threads for background work.', { min: 1, dynamic: 'cluster', honoured: 'accepted' }),
   'broker.id': int(-1, 'Older name of node.id.', { min: -1 }),
   'broker.rack': string(null, 'Rack or zone of this broker: replicas are spread over racks.'),
-  'connection.failed.authentication.delay.ms': int(100, 'How long a connection is held after a failed login.', { min: 0 }),
+  'connection.failed.authentication.delay.ms': int(100, 'How long a connection is held after a failed login.', {
+    min: 0,
+    honoured: 'accepted',
+  }),
   'connections.max.idle.ms': long(600_000, 'Idle time after which a connection is closed.'),
-  'connections.max.reauth.ms': long(0, 'Time after which a login must be renewed; 0 for never.'),
+  'connections.max.reauth.ms': long(0, 'Time after which a login must be renewed; 0 for never.', { honoured: 'accepted' }),
   'fetch.max.bytes': int(57_671_680, 'Most bytes that one fetch answers, whatever it asks for.', { min: 1024 }),
   'inter.broker.listener.name': string(null, 'Listener that brokers use among themselves.', { honoured: 'accepted' }),
   'listener.security.protocol.map': list(

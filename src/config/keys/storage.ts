@@ -34,13 +34,17 @@ export const STORAGE_KEYS = {
   'log.cleaner.backoff.ms': long(15_000, 'How long the cleaner sleeps when there is nothing to clean.', {
     min: 0,
     dynamic: 'cluster',
+    honoured: 'accepted',
   }),
-  'log.cleaner.dedupe.buffer.size': long(134_217_728, "Memory for the cleaner's map of keys.", { dynamic: 'cluster' }),
+  'log.cleaner.dedupe.buffer.size': long(134_217_728, "Memory for the cleaner's map of keys.", {
+    dynamic: 'cluster',
+    honoured: 'accepted',
+  }),
   'log.cleaner.delete.retention.ms': long(86_400_000, 'Default of the topic key delete.retention.ms.', {
     min: 0,
     dynamic: 'cluster',
   }),
-  'log.cleaner.enable': boolean(true, 'Run the cleaner. Compacted topics grow without bound if not.'),
+  'log.cleaner.enable': boolean(true, 'Run the cleaner. Compacted topics grow without bound if not.', { honoured: 'accepted' }),
   'log.cleaner.io.buffer.load.factor': double('0.9', "How full the cleaner's map of keys may get.", {
     dynamic: 'cluster',
     honoured: 'accepted',
@@ -85,10 +89,16 @@ export const STORAGE_KEYS = {
   'log.flush.scheduler.interval.ms': long(LONG_MAX, 'How often logs are looked through for what flush.ms wants flushed.', {
     min: 0,
   }),
-  'log.flush.start.offset.checkpoint.interval.ms': int(60_000, 'How often the log start offsets are written down.', { min: 0 }),
+  'log.flush.start.offset.checkpoint.interval.ms': int(60_000, 'How often the log start offsets are written down.', {
+    min: 0,
+    honoured: 'accepted',
+  }),
   'log.index.interval.bytes': int(4096, 'Default of the topic key index.interval.bytes.', { min: 0, dynamic: 'cluster' }),
   'log.index.size.max.bytes': int(10_485_760, 'Default of the topic key segment.index.bytes.', { min: 4, dynamic: 'cluster' }),
-  'log.initial.task.delay.ms': long(30_000, 'How long after the start the periodic work on logs begins.', { min: 0 }),
+  'log.initial.task.delay.ms': long(30_000, 'How long after the start the periodic work on logs begins.', {
+    min: 0,
+    honoured: 'accepted',
+  }),
   'log.local.retention.bytes': long(-2, 'Default of the topic key local.retention.bytes.', {
     min: -2,
     dynamic: 'cluster',
@@ -139,7 +149,11 @@ export const STORAGE_KEYS = {
   'log.segment.bytes': int(1_073_741_824, 'Default of the topic key segment.bytes.', { min: 1_048_576, dynamic: 'cluster' }),
   'log.segment.delete.delay.ms': long(60_000, 'Default of the topic key file.delete.delay.ms.', { min: 0, dynamic: 'cluster' }),
   'message.max.bytes': int(1_048_588, 'Default of the topic key max.message.bytes.', { min: 0, dynamic: 'cluster' }),
-  'min.insync.replicas': int(1, 'Default of the topic key of the same name.', { min: 1, dynamic: 'cluster' }),
+  'min.insync.replicas': int(1, 'Default of the topic key of the same name.', {
+    min: 1,
+    dynamic: 'cluster',
+    honoured: 'accepted',
+  }),
   'num.partitions': int(1, 'Partitions of a new topic that does not say how many.', { min: 1 }),
   'num.recovery.threads.per.data.dir': int(2, 'Threads that recover logs.', { min: 1, dynamic: 'cluster', honoured: 'accepted' }),
   'producer.id.expiration.check.interval.ms': int(600_000, 'How often producers are looked through for what has expired.', {
@@ -192,7 +206,7 @@ export const STORAGE_KEYS = {
   'transaction.partition.verification.enable': boolean(
     true,
     "Ask the coordinator before a transaction's first write to a partition.",
-    { dynamic: 'cluster' },
+    { dynamic: 'cluster', honoured: 'accepted' },
   ),
   'unclean.leader.election.enable': boolean(false, 'Default of the topic key of the same name.', {
     dynamic: 'cluster',

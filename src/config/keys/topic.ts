@@ -127,7 +127,11 @@ export const TOPIC_KEYS = {
     min: 0,
     broker: 'log.cleaner.min.compaction.lag.ms',
   }),
-  'min.insync.replicas': int(1, 'In-sync replicas without which acks=all is refused.', { min: 1, broker: 'min.insync.replicas' }),
+  'min.insync.replicas': int(1, 'In-sync replicas without which acks=all is refused.', {
+    min: 1,
+    broker: 'min.insync.replicas',
+    honoured: 'accepted',
+  }),
   preallocate: boolean(false, 'Reserve the whole file of a new segment on disk.', {
     broker: 'log.preallocate',
     honoured: 'accepted',
