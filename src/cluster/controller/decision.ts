@@ -28,9 +28,3 @@ export interface DecisionContext {
 }
 
 export type Decide<C, R> = (image: MetadataImage, command: C, context: DecisionContext) => Decision<R>
-
-/** An answer in Kafka's form. */
-export interface Refusal {
-  readonly errorCode: number
-  readonly errorMessage: string
-}
