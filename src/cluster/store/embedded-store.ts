@@ -4,13 +4,13 @@
 import { posix } from 'node:path'
 import type { Disk, DiskFile, DiskLock } from '../../host/disk.ts'
 import { type Random, uuid } from '../../host/random.ts'
-import { KeySpace } from './key-space.ts'
+import { CommitOverlay } from './commit-overlay.ts'
+import type { KeySpace } from './key-space.ts'
 import {
   type Change,
   type CommitResult,
   checkCommit,
   type Entry,
-  type Event,
   type Guard,
   type Lease,
   type LeaseId,
@@ -20,7 +20,8 @@ import {
   type Revision,
   StoreError,
 } from './metadata-store.ts'
-import { type Batch, encodeFrame, encodeHeader, encodeSnapshot, HEADER_SIZE, readLog, readSnapshot } from './store-files.ts'
+import { createLog, type OpenedStore, openStoreDirectory } from './store-directory.ts'
+import { type Batch, encodeFrame, encodeSnapshot, HEADER_SIZE } from './store-files.ts'
 
 /** Bytes of log after which the whole state is written anew: bounds the start, and the memory that watches can look back on. */
 const SNAPSHOT_AFTER_BYTES = 8 * 1024 * 1024
@@ -73,7 +74,7 @@ export class EmbeddedStore implements MetadataStore {
   /** Woken by each write, and by the end. */
   readonly watchers = new Set<() => void>()
 
-  private constructor(options: EmbeddedStoreOptions, lock: DiskLock, opened: Opened) {
+  private constructor(options: EmbeddedStoreOptions, lock: DiskLock, opened: OpenedStore) {
     this.disk = options.disk
     this.directory = options.directory
     this.random = options.random
@@ -99,7 +100,7 @@ export class EmbeddedStore implements MetadataStore {
     const lock = await disk.lock(`${directory}/lock`)
     if (lock === undefined) throw new StoreError('locked', `the metadata in ${directory} is in use by another process`)
     try {
-      const store = new EmbeddedStore(options, lock, await openFiles(options))
+      const store = new EmbeddedStore(options, lock, await openStoreDirectory(disk, directory, options.random))
       await store.dropDeadLeases()
       return store
     } catch (error) {
@@ -153,7 +154,7 @@ export class EmbeddedStore implements MetadataStore {
 
   /** Judges each commit after the ones before it, writes what they changed, and only then lets anybody see it. */
   private async write(commits: readonly PendingCommit[]): Promise<void> {
-    const overlay = new Overlay(this.state, this.revision)
+    const overlay = new CommitOverlay(this.state, this.revision)
     const batches: Batch[] = []
     const results = commits.map(({ guards, ops, onFail }): CommitResult => {
       if (!guards.every((guard) => overlay.holds(guard))) {
@@ -319,131 +320,6 @@ class Watch implements AsyncIterableIterator<Change> {
     return { done: true, value: undefined }
   }
 }
-
-/** The state as it will be after the commits judged so far. */
-class Overlay {
-  revision: Revision
-  private readonly base: KeySpace
-  /** Null: deleted. */
-  private readonly changed = new Map<string, Entry | null>()
-
-  constructor(base: KeySpace, revision: Revision) {
-    this.base = base
-    this.revision = revision
-  }
-
-  get(key: string): Entry | undefined {
-    const entry = this.changed.get(key)
-    return entry === undefined ? this.base.get(key) : (entry ?? undefined)
-  }
-
-  holds(guard: Guard): boolean {
-    const entry = this.get(guard.key)
-    if ('created' in guard) return (entry?.created ?? 0) === guard.created
-    if ('modified' in guard) return (entry?.modified ?? 0) === guard.modified
-    return entry !== undefined && Buffer.compare(entry.value, guard.value) === 0
-  }
-
-  /** Undefined where nothing changed: such a commit has no revision of its own. */
-  apply(ops: readonly Op[]): Batch | undefined {
-    const revision = this.revision + 1
-    const events: Event[] = []
-    for (const op of ops) {
-      if ('put' in op) {
-        const created = this.get(op.put)?.created ?? revision
-        const entry: Entry = { key: op.put, value: op.value, created, modified: revision, lease: op.lease ?? null }
-        this.changed.set(op.put, entry)
-        events.push({ put: entry })
-      } else {
-        for (const key of 'delete' in op ? [op.delete] : this.keysBelow(op.deletePrefix)) {
-          if (this.get(key) === undefined) continue
-          this.changed.set(key, null)
-          events.push({ delete: key })
-        }
-      }
-    }
-    if (events.length === 0) return undefined
-    this.revision = revision
-    return { revision, events }
-  }
-
-  private keysBelow(prefix: string): string[] {
-    const keys = new Set(this.base.below(prefix).map((entry) => entry.key))
-    for (const key of this.changed.keys()) if (key.startsWith(prefix)) keys.add(key)
-    return [...keys].sort()
-  }
-}
-
-interface Opened {
-  storeId: string
-  state: KeySpace
-  revision: Revision
-  history: Batch[]
-  compacted: Revision
-  file: DiskFile
-  position: number
-}
-
-async function openFiles({ disk, directory, random }: EmbeddedStoreOptions): Promise<Opened> {
-  // Put in order once, at the end.
-  const entries = new Map<string, Entry>()
-  let storeId: string | undefined
-  let base = 0
-  const names = new Set((await disk.list(directory)).map((entry) => entry.name))
-  if (names.has('snapshot')) {
-    const path = `${directory}/snapshot`
-    const snapshot = readSnapshot(path, await disk.readFile(path))
-    storeId = snapshot.storeId
-    base = snapshot.revision
-    for (const entry of snapshot.entries) entries.set(entry.key, entry)
-  }
-  for (const name of names) {
-    if (!name.startsWith('log-') || name === logName(base)) continue
-    if (name > logName(base))
-      throw new StoreError('corrupt', `${directory} has ${name}, but not the snapshot that it goes on from`)
-    await disk.remove(`${directory}/${name}`)
-  }
-
-  if (!names.has(logName(base))) {
-    storeId ??= uuid(random)
-    const file = await createLog(disk, directory, storeId, base)
-    return { storeId, state: new KeySpace(entries), revision: base, history: [], compacted: base, file, position: HEADER_SIZE }
-  }
-  const path = `${directory}/${logName(base)}`
-  const bytes = await disk.readFile(path)
-  const log = readLog(path, bytes)
-  if (log.base !== base || (storeId !== undefined && log.storeId !== storeId)) {
-    throw new StoreError('corrupt', `${path} and the snapshot beside it are of different stores`)
-  }
-  for (const { events } of log.batches) {
-    for (const event of events) {
-      if ('put' in event) entries.set(event.put.key, event.put)
-      else entries.delete(event.delete)
-    }
-  }
-  const file = await disk.open(path, 'write')
-  if (log.validLength < bytes.length) {
-    await file.truncate(log.validLength)
-    await file.sync()
-  }
-  return {
-    storeId: log.storeId,
-    state: new KeySpace(entries),
-    revision: log.batches.at(-1)?.revision ?? base,
-    history: [...log.batches],
-    compacted: base,
-    file,
-    position: log.validLength,
-  }
-}
-
-async function createLog(disk: Disk, directory: string, storeId: string, base: Revision): Promise<DiskFile> {
-  const path = `${directory}/${logName(base)}`
-  await disk.replaceFile(path, encodeHeader(storeId, base))
-  return disk.open(path, 'write')
-}
-
-const logName = (base: Revision) => `log-${String(base).padStart(20, '0')}`
 
 const closedError = () => new StoreError('closed', 'the metadata store is closed')
 const failedError = (cause: Error) => new StoreError('failed', 'the metadata store cannot be written any more', { cause })
