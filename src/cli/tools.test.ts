@@ -55,7 +55,7 @@ suite('tools', { concurrency: 3 }, () => {
     const described = await run('kafka-topics --describe --topic one')
     assert.match(
       described,
-      /^Topic: one\tTopicId: [\w-]{22}\tPartitionCount: 2\tReplicationFactor: 1\tConfigs: retention\.ms=60000\n/,
+      /^Topic: one\tTopicId: [\w-]{22}\tPartitionCount: 2\tReplicationFactor: 1\tConfigs: (min\.insync\.replicas=1,)?retention\.ms=60000\n/,
     )
     assert.deepEqual(described.split('\n').slice(1, 3), [
       '\tTopic: one\tPartition: 0\tLeader: 1\tReplicas: 1\tIsr: 1\tElr: \tLastKnownElr: ',

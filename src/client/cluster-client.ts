@@ -220,7 +220,9 @@ export class ClusterClient {
       broker = this.brokers.find((candidate) => candidate.nodeId === nodeId)
     }
     if (broker === undefined) throw new KafkaError('LEADER_NOT_AVAILABLE', `broker ${nodeId} is not in the cluster now`)
-    return this.connect(`${nodeId}/${lane}`, broker)
+    // Nearly always the server that we started from is a broker by the same name.
+    const start = `bootstrap/${broker.host}:${broker.port}`
+    return this.connect(lane === 'main' && this.connections.has(start) ? start : `${nodeId}/${lane}`, broker)
   }
 
   /** The broker to which changes of topics and configuration go. Kafka's brokers forward: any will do where none is named. */

@@ -83,6 +83,7 @@ export class Consumer {
   private failure: Error | undefined
   private pausedUntilMs = 0
   private waiters: (() => void)[] = []
+  private interrupted = false
   private closed = false
   /** Turns the order of partitions, so that one with much data does not starve the others. */
   private turn = 0
@@ -156,7 +157,7 @@ export class Consumer {
 
   resume(partitions: readonly TopicPartition[]): void {
     for (const partition of partitions) this.state(partition).paused = false
-    this.wake()
+    this.look()
   }
 
   /**
@@ -169,16 +170,23 @@ export class Consumer {
       this.throwIfFailed()
       const records = this.take()
       this.fetchAhead()
-      if (records.length > 0) return records
+      if (records.length > 0) {
+        this.interrupted = false
+        return records
+      }
       const leftMs = deadline - this.clock.monotonicMs()
-      if (leftMs <= 0) return []
+      if (leftMs <= 0 || this.interrupted) {
+        this.interrupted = false
+        return []
+      }
       await this.wait(leftMs)
     }
   }
 
-  /** Makes a poll that waits return what it has, or look again. */
+  /** Makes a poll that waits return, with nothing if nothing has come. */
   wake(): void {
-    for (const waiter of this.waiters.splice(0)) waiter()
+    this.interrupted = this.waiters.length > 0
+    this.look()
   }
 
   /** Polls reject from now on. The cluster client stays open. */
@@ -186,7 +194,7 @@ export class Consumer {
     this.closed = true
     this.assigned.clear()
     this.cluster.closeLane(this.lane)
-    this.wake()
+    this.look()
   }
 
   private state({ topic, partition }: TopicPartition): AssignedPartition {
@@ -200,6 +208,11 @@ export class Consumer {
     const { failure } = this
     this.failure = undefined
     if (failure !== undefined) throw failure
+  }
+
+  /** Makes a poll that waits look at what there is now. */
+  private look(): void {
+    for (const waiter of this.waiters.splice(0)) waiter()
   }
 
   private wait(timeoutMs: number): Promise<void> {
@@ -273,7 +286,7 @@ export class Consumer {
         .finally(() => {
           this.busy.delete(nodeId)
           for (const state of led) state.fetching = false
-          this.wake()
+          this.look()
         })
     }
   }
@@ -283,12 +296,12 @@ export class Consumer {
     this.cluster.learnFrom(error)
     if (!isRetriable(error)) this.failure = error
     else this.backOff()
-    this.wake()
+    this.look()
   }
 
   private backOff(): void {
     this.pausedUntilMs = this.clock.monotonicMs() + this.cluster.backoff.initialMs
-    void delay(this.clock, this.cluster.backoff.initialMs).then(() => this.wake())
+    void delay(this.clock, this.cluster.backoff.initialMs).then(() => this.look())
   }
 
   private async findPositions(states: readonly AssignedPartition[]): Promise<void> {

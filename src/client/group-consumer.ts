@@ -2,21 +2,17 @@
 // SyncGroup, Heartbeat. `poll` drives it: it joins, rejoins when the group changes, and commits what the application has had.
 
 import { type Clock, delay, type Timer } from '../host/clock.ts'
-import { decodeAssignment, decodeSubscription, encodeAssignment, encodeSubscription } from '../protocol/consumer-protocol.ts'
-import { errorName, KafkaError } from '../protocol/error-codes.ts'
-import { JoinGroup, type JoinGroupResponse } from '../protocol/messages/11-join-group.ts'
-import { Heartbeat } from '../protocol/messages/12-heartbeat.ts'
-import { LeaveGroup } from '../protocol/messages/13-leave-group.ts'
-import { SyncGroup } from '../protocol/messages/14-sync-group.ts'
-import type { Assignor, MemberSubscription } from './assignors/assignor.ts'
+import { KafkaError } from '../protocol/error-codes.ts'
+import type { Assignor } from './assignors/assignor.ts'
 import { cooperativeStickyAssignor } from './assignors/cooperative-sticky.ts'
 import { rangeAssignor } from './assignors/range.ts'
-import { type ClusterClient, CoordinatorType, type Lane } from './cluster-client.ts'
+import type { ClusterClient } from './cluster-client.ts'
 import { Consumer, type ConsumerOptions } from './consumer.ts'
 import { ClientClosedError, isRetriable } from './errors.ts'
 import type { ConsumerRecord } from './fetched-records.ts'
-import { check, commitGroupOffsets, fetchGroupOffsets, type OffsetToCommit } from './group-offsets.ts'
-import { partitionKey, type TopicPartition } from './metadata.ts'
+import { GroupMembership } from './group-membership.ts'
+import { commitGroupOffsets, fetchGroupOffsets, type GroupMember, type OffsetToCommit } from './group-offsets.ts'
+import { type ClusterView, partitionKey, type TopicPartition } from './metadata.ts'
 
 export interface GroupConsumerOptions extends ConsumerOptions {
   readonly groupId: string
@@ -42,9 +38,6 @@ export interface RebalanceListener {
   onPartitionsLost?(partitions: readonly TopicPartition[]): void | Promise<void>
 }
 
-const PROTOCOL_TYPE = 'consumer'
-/** The first version in which an answer can say that a member id is needed, and in which static members are known. */
-const STATIC_MEMBERS = 5
 /** How soon topics that do not exist yet are looked for again. */
 const MISSING_TOPICS_MS = 1000
 const TOPICS_MAX_AGE_MS = 300_000
@@ -53,22 +46,16 @@ export class GroupConsumer {
   private readonly cluster: ClusterClient
   private readonly clock: Clock
   private readonly consumer: Consumer
-  private readonly lane: Lane
+  private readonly membership: GroupMembership
   private readonly options: Required<Omit<GroupConsumerOptions, 'groupInstanceId' | keyof ConsumerOptions>>
-  private readonly groupInstanceId: string | null
   private topics: readonly string[] | RegExp = []
   private listener: RebalanceListener = {}
 
-  private memberId = ''
-  private generationId = -1
-  private protocolName: string | null = null
-  private isLeader = false
-  /** Partition counts as of the last assignment: the leader rejoins when they change. */
-  private countsAtAssignment: ReadonlyMap<string, number> = new Map()
   private subscribed: readonly string[] = []
   private topicsReadAtMs = Number.NEGATIVE_INFINITY
   private missingTopics = false
   private needsJoin = true
+  private reading: Promise<void> | undefined
   private joining: Promise<void> | undefined
   private failure: Error | undefined
   private heartbeat: Timer | undefined
@@ -81,9 +68,7 @@ export class GroupConsumer {
     if (options.groupId === '') throw new TypeError('the group id is empty')
     this.cluster = cluster
     this.clock = cluster.clock
-    this.lane = cluster.newLane()
     this.consumer = new Consumer(cluster, options)
-    this.groupInstanceId = options.groupInstanceId ?? null
     this.options = {
       groupId: options.groupId,
       sessionTimeoutMs: options.sessionTimeoutMs ?? 45_000,
@@ -94,6 +79,9 @@ export class GroupConsumer {
       autoCommitIntervalMs: options.autoCommitIntervalMs ?? 5000,
       allowAutoTopicCreation: options.allowAutoTopicCreation ?? true,
     }
+    const { groupId, sessionTimeoutMs, maxPollIntervalMs: rebalanceTimeoutMs, assignors } = this.options
+    const groupInstanceId = options.groupInstanceId ?? null
+    this.membership = new GroupMembership(cluster, { groupId, groupInstanceId, sessionTimeoutMs, rebalanceTimeoutMs, assignors })
     this.lastPollMs = this.clock.monotonicMs()
     this.lastCommitMs = this.lastPollMs
   }
@@ -112,8 +100,8 @@ export class GroupConsumer {
   }
 
   /** As the coordinator knows it; empty before the first join. */
-  get member(): { readonly memberId: string; readonly generationId: number } {
-    return { memberId: this.memberId, generationId: this.generationId }
+  get member(): GroupMember {
+    return this.membership.member
   }
 
   seek(partition: TopicPartition, offset: bigint): void {
@@ -132,7 +120,7 @@ export class GroupConsumer {
     this.consumer.resume(partitions)
   }
 
-  /** Makes a poll that waits look again, and return when its time is over. */
+  /** Makes a poll that waits return. */
   wake(): void {
     this.consumer.wake()
   }
@@ -148,7 +136,14 @@ export class GroupConsumer {
     const deadline = this.lastPollMs + timeoutMs
     this.throwIfFailed()
     this.commitInBackground()
-    await this.readTopics()
+    if (this.mustReadTopics()) {
+      this.reading ??= this.readTopics().finally(() => {
+        this.reading = undefined
+      })
+      await this.within(this.reading, Math.max(0, deadline - this.clock.monotonicMs()))
+      this.throwIfFailed()
+      if (this.topicsReadAtMs === Number.NEGATIVE_INFINITY) return []
+    }
     if (this.needsJoin || this.joining !== undefined) {
       this.joining ??= this.join().finally(() => {
         this.joining = undefined
@@ -168,8 +163,7 @@ export class GroupConsumer {
     offsets: readonly OffsetToCommit[] = this.consumer.positions(),
     timeoutMs: number = this.cluster.apiTimeoutMs,
   ): Promise<void> {
-    const member = { memberId: this.memberId, generationId: this.generationId, groupInstanceId: this.groupInstanceId }
-    await commitGroupOffsets(this.cluster, this.options.groupId, offsets, { member, timeoutMs })
+    await commitGroupOffsets(this.cluster, this.options.groupId, offsets, { member: this.member, timeoutMs })
   }
 
   /** Commits if auto-commit is on, leaves the group (a static member stays) and takes no more calls. */
@@ -179,32 +173,45 @@ export class GroupConsumer {
     this.heartbeat?.cancel()
     this.heartbeat = undefined
     try {
+      // Behind a join that waits nothing else would get through.
+      if (this.joining !== undefined) this.membership.hangUp()
       await this.within(this.committing ?? Promise.resolve(), timeoutMs)
       const owned = this.assignment()
       if (owned.length > 0) {
         await this.autoCommit(timeoutMs)
         await this.listener.onPartitionsRevoked?.(owned)
       }
-      await this.leave('the consumer is being closed', timeoutMs)
+      await this.membership.leave('the consumer is being closed', timeoutMs)
     } finally {
-      this.cluster.closeLane(this.lane)
+      this.membership.hangUp()
       await this.consumer.close()
     }
   }
 
   // ── topics ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Looks, now and then, whether topics have appeared or grown. */
-  private async readTopics(): Promise<void> {
-    const now = this.clock.monotonicMs()
+  private mustReadTopics(): boolean {
     const maxAgeMs = this.missingTopics ? MISSING_TOPICS_MS : TOPICS_MAX_AGE_MS
-    if (now - this.topicsReadAtMs < maxAgeMs) return
+    return this.clock.monotonicMs() - this.topicsReadAtMs >= maxAgeMs
+  }
+
+  /** Looks, now and then, whether topics have appeared or grown. While no broker can say, what was known holds. */
+  private async readTopics(): Promise<void> {
     const { topics } = this
-    const view = await this.cluster.retrying('metadata', this.cluster.apiTimeoutMs, () =>
-      topics instanceof RegExp
+    let view: ClusterView
+    try {
+      view = await (topics instanceof RegExp
         ? this.cluster.metadata(null)
-        : this.cluster.metadata(topics, { allowAutoTopicCreation: this.options.allowAutoTopicCreation }),
-    )
+        : this.cluster.metadata(topics, { allowAutoTopicCreation: this.options.allowAutoTopicCreation }))
+    } catch (error) {
+      if (!isRetriable(error)) {
+        this.failure = error as Error
+        return
+      }
+      this.cluster.learnFrom(error)
+      await delay(this.clock, this.cluster.backoff.initialMs)
+      return
+    }
     this.topicsReadAtMs = this.clock.monotonicMs()
     const counts = new Map(view.topics.map((topic) => [topic.name, topic.partitions.length]))
     let subscribed: readonly string[]
@@ -215,18 +222,23 @@ export class GroupConsumer {
     } else {
       for (const [topic, code] of view.topicErrors) {
         const error = new KafkaError(code, `topic ${topic}: ${code}`)
-        if (!error.retriable) throw error
+        if (!error.retriable) this.failure = error
       }
       subscribed = topics
       this.missingTopics = view.topicErrors.size > 0
     }
     const isNew = subscribed.join() !== this.subscribed.join()
-    const hasGrown = this.isLeader && subscribed.some((topic) => counts.get(topic) !== this.countsAtAssignment.get(topic))
+    const hasGrown =
+      this.membership.isLeader && subscribed.some((topic) => counts.get(topic) !== this.membership.countsAtAssignment.get(topic))
     if (isNew || hasGrown) this.needsJoin = true
     this.subscribed = subscribed
   }
 
   // ── joining ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  private get isMember(): boolean {
+    return this.membership.member.generationId >= 0
+  }
 
   private get isCooperative(): boolean {
     return this.options.assignors.every((assignor) => assignor.cooperative)
@@ -237,10 +249,8 @@ export class GroupConsumer {
     try {
       this.needsJoin = false
       this.stopHeartbeat()
-      if (!this.isCooperative || this.generationId < 0) await this.giveUp(this.assignment(), this.generationId < 0)
-      const joined = await this.joinGroup()
-      const assigned = await this.syncGroup(joined)
-      await this.take(assigned)
+      if (!this.isCooperative || !this.isMember) await this.giveUp(this.assignment(), !this.isMember)
+      await this.take(await this.membership.join(this.subscribed, this.assignment()))
       this.startHeartbeat()
     } catch (error) {
       this.joinFailed(error as Error)
@@ -251,125 +261,14 @@ export class GroupConsumer {
   private joinFailed(error: Error): void {
     if (this.closed || error instanceof ClientClosedError) return
     const code = error instanceof KafkaError ? error.code : undefined
-    if (code === 'UNKNOWN_MEMBER_ID' || code === 'ILLEGAL_GENERATION') this.forgetMembership(code === 'UNKNOWN_MEMBER_ID')
+    if (code === 'UNKNOWN_MEMBER_ID' || code === 'ILLEGAL_GENERATION') this.membership.forget(code === 'UNKNOWN_MEMBER_ID')
     if (code === 'UNKNOWN_MEMBER_ID' || code === 'ILLEGAL_GENERATION' || code === 'REBALANCE_IN_PROGRESS' || isRetriable(error)) {
       this.cluster.learnFrom(error)
       this.needsJoin = true
       return
     }
-    this.forgetMembership(true)
+    this.membership.forget(true)
     this.failure = error
-  }
-
-  private forgetMembership(memberIdToo: boolean): void {
-    this.generationId = -1
-    this.isLeader = false
-    if (memberIdToo) this.memberId = ''
-  }
-
-  private coordinator() {
-    return this.cluster.coordinator(CoordinatorType.GROUP, this.options.groupId, this.lane)
-  }
-
-  private async joinGroup(): Promise<JoinGroupResponse> {
-    const { groupId, sessionTimeoutMs, maxPollIntervalMs, assignors } = this.options
-    const ownedPartitions = [...Map.groupBy(this.assignment(), ({ topic }) => topic)].map(([topic, of]) => ({
-      topic,
-      partitions: of.map(({ partition }) => partition),
-    }))
-    const ask = () =>
-      this.cluster.retrying(`joining group ${groupId}`, this.cluster.apiTimeoutMs, async () => {
-        const connection = await this.coordinator()
-        const response = await connection.request(
-          JoinGroup,
-          {
-            groupId,
-            sessionTimeoutMs,
-            rebalanceTimeoutMs: maxPollIntervalMs,
-            memberId: this.memberId,
-            groupInstanceId: this.groupInstanceId,
-            protocolType: PROTOCOL_TYPE,
-            protocols: assignors.map((assignor) => ({
-              name: assignor.name,
-              metadata: encodeSubscription({
-                topics: this.subscribed,
-                userData: assignor.userData?.(this.generationId) ?? null,
-                ownedPartitions: assignor.cooperative ? ownedPartitions : [],
-                generationId: this.generationId,
-              }),
-            })),
-          },
-          // The answer comes when the rebalance is over: that is bounded by the slowest member.
-          {
-            timeoutMs: maxPollIntervalMs + this.cluster.requestTimeoutMs,
-            ...(this.groupInstanceId === null ? {} : { minVersion: STATIC_MEMBERS }),
-          },
-        )
-        const code = errorName(response.errorCode)
-        if (code !== 'MEMBER_ID_REQUIRED') check(response.errorCode, `joining group ${groupId}: ${code}`)
-        return response
-      })
-    let response = await ask()
-    this.memberId = response.memberId
-    if (errorName(response.errorCode) === 'MEMBER_ID_REQUIRED') response = await ask()
-    check(response.errorCode)
-    this.memberId = response.memberId
-    this.generationId = response.generationId
-    this.protocolName = response.protocolName
-    this.isLeader = response.leader === response.memberId
-    return response
-  }
-
-  private async syncGroup(joined: JoinGroupResponse): Promise<TopicPartition[]> {
-    const { groupId } = this.options
-    const assignments = this.isLeader && !joined.skipAssignment ? await this.divide(joined) : []
-    const connection = await this.coordinator()
-    const response = await connection.request(
-      SyncGroup,
-      {
-        groupId,
-        generationId: this.generationId,
-        memberId: this.memberId,
-        groupInstanceId: this.groupInstanceId,
-        protocolType: PROTOCOL_TYPE,
-        protocolName: this.protocolName,
-        assignments,
-      },
-      { timeoutMs: this.options.maxPollIntervalMs + this.cluster.requestTimeoutMs },
-    )
-    check(response.errorCode, `joining group ${groupId}: ${errorName(response.errorCode)}`)
-    // A member that the leader forgot gets no bytes at all.
-    if (response.assignment.length === 0) return []
-    return decodeAssignment(response.assignment).assignedPartitions.flatMap(({ topic, partitions }) =>
-      partitions.map((partition) => ({ topic, partition })),
-    )
-  }
-
-  /** The leader's part. */
-  private async divide(joined: JoinGroupResponse): Promise<{ memberId: string; assignment: Buffer }[]> {
-    const assignor = this.options.assignors.find((candidate) => candidate.name === joined.protocolName)
-    if (assignor === undefined) {
-      throw new KafkaError('INCONSISTENT_GROUP_PROTOCOL', `the group uses the unknown assignor ${joined.protocolName}`)
-    }
-    const members = joined.members.map((member): MemberSubscription => {
-      const { topics, ownedPartitions, generationId, userData } = decodeSubscription(member.metadata)
-      const owned = ownedPartitions.flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition })))
-      const { memberId, groupInstanceId } = member
-      return { memberId, groupInstanceId, topics, ownedPartitions: owned, generationId, userData }
-    })
-    const topics = [...new Set(members.flatMap((member) => member.topics))]
-    const view = await this.cluster.metadata(topics)
-    this.countsAtAssignment = new Map(view.topics.map((topic) => [topic.name, topic.partitions.length]))
-    const assignments = assignor.assign(members, this.countsAtAssignment)
-    return [...assignments].map(([memberId, partitions]) => ({
-      memberId,
-      assignment: encodeAssignment({
-        assignedPartitions: [...Map.groupBy(partitions, ({ topic }) => topic)].map(([topic, of]) => ({
-          topic,
-          partitions: of.map(({ partition }) => partition),
-        })),
-      }),
-    }))
   }
 
   /** Makes the assignment ours: what is gone is given up, what is new is read from where the group stands. */
@@ -428,16 +327,11 @@ export class GroupConsumer {
     if (this.clock.monotonicMs() - this.lastPollMs > this.options.maxPollIntervalMs) {
       this.stopHeartbeat()
       this.needsJoin = true
-      await this.leave('the time between polls exceeded max.poll.interval.ms')
+      await this.membership.leave('the time between polls exceeded max.poll.interval.ms')
       return
     }
-    const { groupId } = this.options
     try {
-      const connection = await this.coordinator()
-      const { generationId, memberId, groupInstanceId } = this
-      const response = await connection.request(Heartbeat, { groupId, generationId, memberId, groupInstanceId })
-      // A heartbeat of a generation that has passed meanwhile says nothing about this one.
-      if (generationId === this.generationId) check(response.errorCode)
+      await this.membership.heartbeat()
     } catch (error) {
       if (this.closed) return
       const code = error instanceof KafkaError ? error.code : undefined
@@ -447,18 +341,6 @@ export class GroupConsumer {
       if (this.needsJoin || this.failure !== undefined) this.stopHeartbeat()
       this.consumer.wake()
     }
-  }
-
-  /** Leaves if there is something to leave. A failure is of no consequence: the session runs out. */
-  private async leave(reason: string, timeoutMs?: number): Promise<void> {
-    const { memberId, groupInstanceId } = this
-    this.forgetMembership(true)
-    if (memberId === '' || groupInstanceId !== null) return
-    try {
-      const connection = await this.coordinator()
-      const { groupId } = this.options
-      await connection.request(LeaveGroup, { groupId, memberId, members: [{ memberId, reason }] }, { timeoutMs })
-    } catch {}
   }
 
   private commitInBackground(): void {
@@ -472,7 +354,7 @@ export class GroupConsumer {
 
   /** What fails now is committed next time: positions only move on. */
   private async autoCommit(timeoutMs?: number): Promise<void> {
-    if (!this.options.enableAutoCommit || this.generationId < 0) return
+    if (!this.options.enableAutoCommit || !this.isMember) return
     try {
       await this.commit(undefined, timeoutMs)
     } catch (error) {
