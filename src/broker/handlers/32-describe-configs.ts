@@ -43,7 +43,9 @@ export const describeConfigs = handler(DescribeConfigs, {
   }),
 })
 
-function describe({ resourceType, resourceName, configurationKeys: keys }: Resource, services: Services): EffectiveConfig[] {
+function describe({ resourceType, resourceName, configurationKeys }: Resource, services: Services): EffectiveConfig[] {
+  // Kafka takes an empty list as it takes null: for all keys.
+  const keys = configurationKeys?.length ? configurationKeys : null
   const image = services.image()
   const broker = services.config()
   switch (resourceType) {
