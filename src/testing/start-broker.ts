@@ -31,6 +31,8 @@ export interface TestBroker extends AsyncDisposable {
   readonly bootstrapServers: string
   readonly host: string
   readonly port: number
+  /** Where its data lies; of no meaning in memory. */
+  readonly directory: string
   close(): Promise<void>
 }
 
@@ -67,6 +69,7 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Tes
     bootstrapServers: `${host}:${broker.endpoint.port}`,
     host,
     port: broker.endpoint.port,
+    directory,
     close,
     [Symbol.asyncDispose]: close,
   }
