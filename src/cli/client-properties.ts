@@ -6,7 +6,8 @@ import type { ClusterClientOptions } from '../client/cluster-client.ts'
 import type { ConsumerOptions, OffsetReset } from '../client/consumer.ts'
 import type { GroupConsumerOptions } from '../client/group-consumer.ts'
 import type { IsolationLevel } from '../client/list-offsets.ts'
-import type { Acks, ProducerOptions } from '../client/producer.ts'
+import type { ProducerOptions } from '../client/producer.ts'
+import type { Acks } from '../client/sender.ts'
 import { parseProperties } from '../config/properties.ts'
 
 export type Properties = ReadonlyMap<string, string>

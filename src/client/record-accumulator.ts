@@ -28,6 +28,8 @@ export class PendingBatch {
   producerId = -1n
   /** As it goes over the wire, once it has. */
   encoded: Buffer | undefined
+  /** Why it is tried again. */
+  lastError: Error | undefined
   /** It went out and nobody can say whether it was written. */
   inDoubt = false
 
