@@ -9,6 +9,7 @@ import { apis } from './apis.ts'
 import { ConsumerProtocolAssignment, ConsumerProtocolSubscription } from './consumer-protocol.ts'
 import { GroupMetadataRecord, OffsetCommitRecord } from './internal-records/group-records.ts'
 import { ProducerSnapshot } from './internal-records/producer-snapshot.ts'
+import { TransactionLogRecord } from './internal-records/transaction-log.ts'
 import type { Fields, Message, Shape } from './schema.ts'
 import { parseVersions, within } from './versions.ts'
 
@@ -63,6 +64,8 @@ if (!existsSync(folder)) {
     })
   }
 
+  // Apart from the one field that is our own.
+  const { lastProducerEpoch: _, ...transactionLogFields } = TransactionLogRecord.value.fields
   const stored: [Message, string][] = [
     [ConsumerProtocolSubscription, 'ConsumerProtocolSubscription'],
     [ConsumerProtocolAssignment, 'ConsumerProtocolAssignment'],
@@ -71,6 +74,8 @@ if (!existsSync(folder)) {
     [OffsetCommitRecord.value, 'OffsetCommitValue'],
     [GroupMetadataRecord.key, 'GroupMetadataKey'],
     [GroupMetadataRecord.value, 'GroupMetadataValue'],
+    [TransactionLogRecord.key, 'TransactionLogKey'],
+    [{ ...TransactionLogRecord.value, fields: transactionLogFields } as Message, 'TransactionLogValue'],
   ]
   for (const [message, name] of stored) {
     test(`${name} is what Kafka says, in every version`, () => {
