@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, type TestContext, test } from 'node:test'
 import { type BrokerUnderTest, startBrokerUnderTest } from '../support/broker-under-test.ts'
 import { eventually } from '../support/eventually.ts'
-import { connectedAdmin, kafkaFor } from '../support/kafkajs.ts'
+import { connectedAdmin, createTopics, kafkaFor } from '../support/kafkajs.ts'
 import { type Program, startProgram } from '../support/programs.ts'
 import type { ConsumerEvent } from './programs/consumer.ts'
 import type { Sent } from './programs/producer.ts'
@@ -36,7 +36,7 @@ async function produce(t: TestContext, topic: string, count: number): Promise<Se
 
 async function createTopic(t: TestContext, topic: string, numPartitions: number): Promise<void> {
   const admin = await connectedAdmin(t, kafkaFor(t, broker.bootstrapServers))
-  await admin.createTopics({ topics: [{ topic, numPartitions }] })
+  await createTopics(admin, [{ topic, numPartitions }])
 }
 
 test('consumers with one group id share the events of a producer in another process', async (t) => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { type BrokerUnderTest, startBrokerUnderTest } from '../support/broker-under-test.ts'
 import { eventually } from '../support/eventually.ts'
-import { connectedAdmin, connectedProducer, consuming, kafkaFor } from '../support/kafkajs.ts'
+import { connectedAdmin, connectedProducer, consuming, createTopics, kafkaFor } from '../support/kafkajs.ts'
 import { tool } from '../support/tools.ts'
 
 /** key → partition of 3 and of 12, computed by Java: `Utils.toPositive(Utils.murmur2(key)) % partitions` of kafka-clients 4.3.1. */
@@ -35,7 +35,7 @@ after(() => broker?.close())
 test('all messages of user1 come from one partition to one consumer, in order', async (t) => {
   const kafka = kafkaFor(t, broker.bootstrapServers)
   const admin = await connectedAdmin(t, kafka)
-  await admin.createTopics({ topics: [{ topic: 'clicks', numPartitions: 3 }] })
+  await createTopics(admin, [{ topic: 'clicks', numPartitions: 3 }])
   const consumers = await Promise.all([1, 2, 3].map(() => consuming(t, kafka, { groupId: 'clicks', topics: ['clicks'] })))
   await eventually(() =>
     assert.deepEqual(
@@ -67,7 +67,7 @@ test('a key goes to the partition that Java would pick, from KafkaJS and from th
     { topic: 'of-3', numPartitions: 3 },
     { topic: 'of-12', numPartitions: 12 },
   ]
-  await admin.createTopics({ topics })
+  await createTopics(admin, topics)
   const producer = await connectedProducer(t, kafka)
   const messages = PARTITION_OF_KEY.map(([key]) => ({ key, value: 'KafkaJS' }))
   await producer.sendBatch({ topicMessages: topics.map(({ topic }) => ({ topic, messages })) })
@@ -94,7 +94,10 @@ test('a key goes to the partition that Java would pick, from KafkaJS and from th
 test('an explicit partition wins over the key, a partitioner of one’s own over both, and without a key it goes round', async (t) => {
   const kafka = kafkaFor(t, broker.bootstrapServers)
   const admin = await connectedAdmin(t, kafka)
-  await admin.createTopics({ topics: ['explicit', 'custom', 'round-robin'].map((topic) => ({ topic, numPartitions: 3 })) })
+  await createTopics(
+    admin,
+    ['explicit', 'custom', 'round-robin'].map((topic) => ({ topic, numPartitions: 3 })),
+  )
 
   const producer = await connectedProducer(t, kafka)
   const explicit = [2, 0, 1, 2].map((partition, i) => ({ partition, key: 'user1', value: `${i}` }))

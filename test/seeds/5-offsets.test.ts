@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { RestartableBroker } from '../support/broker-under-test.ts'
 import { eventually } from '../support/eventually.ts'
-import { connectedAdmin, connectedProducer, consuming, kafkaFor } from '../support/kafkajs.ts'
+import { connectedAdmin, connectedProducer, consuming, createTopics, kafkaFor } from '../support/kafkajs.ts'
 import { startProgram } from '../support/programs.ts'
 import { tool } from '../support/tools.ts'
 import type { ConsumerEvent } from './programs/consumer.ts'
@@ -113,7 +113,7 @@ test('offsets, topics and events survive a restart of the broker, and what came 
   const kafka = kafkaFor(t, broker.bootstrapServers)
   const [admin, producer] = [await connectedAdmin(t, kafka), await connectedProducer(t, kafka)]
   const position = () => admin.fetchOffsets({ groupId: 'lasting', topics: ['lasting'] })
-  await admin.createTopics({ topics: [{ topic: 'lasting', numPartitions: 1 }] })
+  await createTopics(admin, [{ topic: 'lasting', numPartitions: 1 }])
   await producer.send({ topic: 'lasting', messages: messages(events(4)) })
   const group = { groupId: 'lasting', topics: ['lasting'] }
   const first = await consuming(t, kafka, group)

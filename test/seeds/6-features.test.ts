@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test'
 import { CompressionTypes } from 'kafkajs'
 import { RestartableBroker } from '../support/broker-under-test.ts'
 import { eventually } from '../support/eventually.ts'
-import { connectedAdmin, connectedProducer, consuming, kafkaFor } from '../support/kafkajs.ts'
+import { connectedAdmin, connectedProducer, consuming, createTopics, kafkaFor } from '../support/kafkajs.ts'
 import '../support/kafkajs-codecs.ts'
 import { tool } from '../support/tools.ts'
 
@@ -88,7 +88,7 @@ test('gzip, snappy, lz4 and zstd go through, whoever compressed and whoever read
 test('acks 0, 1 and all', async (t) => {
   const kafka = kafkaFor(t, broker.bootstrapServers)
   const admin = await connectedAdmin(t, kafka)
-  await admin.createTopics({ topics: [{ topic: 'acknowledged', numPartitions: 1 }] })
+  await createTopics(admin, [{ topic: 'acknowledged', numPartitions: 1 }])
   const producer = await connectedProducer(t, kafka)
   const send = (acks: number, value: string) => producer.send({ topic: 'acknowledged', acks, messages: [{ value }] })
   await send(0, 'nobody answers')
@@ -160,7 +160,7 @@ for (const { by, setting, remains } of [
     const [admin, producer] = [await connectedAdmin(t, kafka), await connectedProducer(t, kafka)]
     const topic = `kept-by-${by}`
     const configEntries = [{ name: 'segment.bytes', value: `${SEGMENT_BYTES}` }]
-    await admin.createTopics({ topics: [{ topic, numPartitions: 1, configEntries }] })
+    await createTopics(admin, [{ topic, numPartitions: 1, configEntries }])
     for (let i = 0; i < 40; i++) {
       await producer.send({ topic, messages: [{ key: `${i}`, value: Buffer.alloc(100_000, i) }] })
     }

@@ -6,7 +6,15 @@ import { after, before, type TestContext, test } from 'node:test'
 import type { Admin, Producer } from 'kafkajs'
 import { RestartableBroker } from '../support/broker-under-test.ts'
 import { eventually } from '../support/eventually.ts'
-import { type Consuming, connectedAdmin, connectedProducer, consuming, kafkaFor, type Received } from '../support/kafkajs.ts'
+import {
+  type Consuming,
+  connectedAdmin,
+  connectedProducer,
+  consuming,
+  createTopics,
+  kafkaFor,
+  type Received,
+} from '../support/kafkajs.ts'
 
 const ROUNDS = 20
 const PARTITIONS = [0, 1]
@@ -143,7 +151,10 @@ function assertConsumed({ topic, partition }: Sequence, consumed: readonly Recei
 test(`${ROUNDS} times kill -9 in the middle of producing with acks=all`, async (t) => {
   const kafka = kafkaFor(t, broker.bootstrapServers, { retry: RETRY })
   const admin = await connectedAdmin(t, kafka)
-  await admin.createTopics({ topics: TOPICS.map((topic) => ({ topic, numPartitions: PARTITIONS.length })) })
+  await createTopics(
+    admin,
+    TOPICS.map((topic) => ({ topic, numPartitions: PARTITIONS.length })),
+  )
   const groupId = 'goes-on'
   const follower = await consuming(t, kafka, {
     groupId,

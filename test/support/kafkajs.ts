@@ -8,12 +8,14 @@ import {
   type ConsumerRunConfig,
   type ConsumerSubscribeTopics,
   type IHeaders,
+  type ITopicConfig,
   Kafka,
   type KafkaConfig,
   logLevel,
   type Producer,
   type ProducerConfig,
 } from 'kafkajs'
+import { eventually } from './eventually.ts'
 import { onFailure } from './on-failure.ts'
 
 /** KafkaJS computes waiting times below zero, and waits for one connection in many places: newer Nodes warn of both. */
@@ -64,6 +66,12 @@ export async function connectedAdmin(t: TestContext, kafka: Kafka): Promise<Admi
   t.after(() => admin.disconnect())
   await admin.connect()
   return admin
+}
+
+/** Resolves when each partition answers: KafkaJS sends a whole request again if one of its partitions is not there yet. */
+export async function createTopics(admin: Admin, topics: readonly ITopicConfig[]): Promise<void> {
+  await admin.createTopics({ topics: [...topics] })
+  await Promise.all(topics.map(({ topic }) => eventually(() => admin.fetchTopicOffsets(topic))))
 }
 
 export interface Consuming {
