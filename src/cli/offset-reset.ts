@@ -127,7 +127,7 @@ async function offsetsSince(admin: Admin, partitions: readonly TopicPartition[],
   const found = await offsetsAt(admin, partitions, timestamp)
   const none = found.filter(({ offset }) => offset < 0n)
   for (const { topic, partition } of none) {
-    console.log(`\nWarn: Partition ${partition} from topic ${topic} is empty. Falling back to latest known offset.`)
+    process.stderr.write(`\nWarn: Partition ${partition} from topic ${topic} is empty. Falling back to latest known offset.\n`)
   }
   return [...found.filter(({ offset }) => offset >= 0n), ...(await offsetsAt(admin, none, OffsetSpec.LATEST))]
 }
