@@ -168,8 +168,8 @@ test('unknown tagged fields are skipped in the header and at every depth of the 
   const topic = await createTopic(client)
   const name = Buffer.from(topic.name).toString('hex')
   const compactName = (topic.name.length + 1).toString(16).padStart(2, '0') + name
-  const unknown = '02' + '6403' + 'aabbcc' + 'e90700' // two of them: tag 100 with three bytes, tag 1001 with none
-  const body = `02${compactName}${unknown}` + '01' + '00' + '00' + unknown
+  const unknown = '026403aabbcce90700' // two of them: tag 100 with three bytes, tag 1001 with none
+  const body = `02${compactName}${unknown}010000${unknown}`
   client.sendFrame(Buffer.concat([header(3, 9, 9, 'someone', unknown), Buffer.from(body, 'hex')]))
   const { topics } = await client.answer({ api: Metadata, version: 9, correlationId: 9 })
   assert.deepEqual(

@@ -55,11 +55,18 @@ export async function createTopic(client: RawClient, options: TopicOptions = {})
   }
   const [created] = (await client.request(CreateTopics, 7, { topics: [topic], timeoutMs: 10_000 })).topics
   assertError(created!.errorCode, 'NONE', `${name}: ${created!.errorMessage}`)
-  await eventually(async () => {
-    const found = (await metadataOf(client, [name])).topics[0]!
-    return found.errorCode === 0 && found.partitions.length === partitions && found.partitions.every((p) => p.leaderId >= 0)
-  })
+  await partitionsReady(client, name, partitions)
   return { name, id: created!.topicId }
+}
+
+/** Resolves when every partition answers for itself: in Kafka that takes a moment longer than metadata says. */
+export async function partitionsReady(client: RawClient, name: string, count: number): Promise<void> {
+  const partitions = Array.from({ length: count }, (_, partitionIndex) => ({ partitionIndex, timestamp: LATEST }))
+  await eventually(async () => {
+    const { topics } = await client.request(ListOffsets, 4, { replicaId: -1, isolationLevel: 0, topics: [{ name, partitions }] })
+    const { topics: described } = await metadataOf(client, [name])
+    return topics[0]!.partitions.every(({ errorCode }) => errorCode === 0) && described[0]!.partitions.length === count
+  })
 }
 
 export function metadataOf(client: RawClient, names: readonly string[] | null, version = 12) {
