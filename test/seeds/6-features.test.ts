@@ -1,4 +1,4 @@
-// Seed 6: headers, codecs, acks, topics by regular expression, and retention that really deletes.
+// Seed 6: headers, codecs, acks, topics by regular expression, retention that really deletes, compaction that really compacts.
 
 import assert from 'node:assert/strict'
 import { readdir, stat } from 'node:fs/promises'
@@ -18,6 +18,7 @@ before(async () => {
     'log.retention.check.interval.ms': '200',
     'log.initial.task.delay.ms': '200',
     'log.segment.delete.delay.ms': '0',
+    'log.cleaner.backoff.ms': '200',
   })
 })
 after(() => broker?.close())
@@ -192,3 +193,34 @@ for (const { by, setting, remains } of [
     )
   })
 }
+
+test('a compacted topic keeps the last record of each key, at its offset, and gives back the room of the others', async (t) => {
+  const kafka = kafkaFor(t, broker.bootstrapServers)
+  const [admin, producer] = [await connectedAdmin(t, kafka), await connectedProducer(t, kafka)]
+  const topic = 'compacted'
+  const settings = { 'cleanup.policy': 'compact', 'segment.bytes': `${SEGMENT_BYTES}`, 'min.cleanable.dirty.ratio': '0.01' }
+  const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }))
+  await createTopics(admin, [{ topic, numPartitions: 1, configEntries }])
+  const [keys, count] = [4, 40]
+  for (let i = 0; i < count; i++) {
+    await producer.send({ topic, messages: [{ key: `${i % keys}`, value: `${i} ${'x'.repeat(100_000)}` }] })
+  }
+  await eventually(async () => assert.ok((await bytesOnDisk(topic)) < 2.2 * SEGMENT_BYTES))
+
+  // What is read now comes from the files, with holes in it, not from memory.
+  await broker.stop()
+  await broker.startAgain()
+  await eventually(async () => assert.deepEqual(await bounds(topic), [0, count]))
+  const { received } = await consuming(t, kafka, { groupId: topic, topics: [topic] })
+  await eventually(() => assert.equal(received.at(-1)?.offset, `${count - 1}`))
+  for (const { offset, key, value } of received) {
+    assert.deepEqual([key, value!.split(' ')[0]], [`${Number(offset) % keys}`, offset])
+  }
+  const offsets = received.map(({ offset }) => Number(offset))
+  assert.deepEqual(
+    offsets,
+    offsets.toSorted((a, b) => a - b),
+  )
+  assert.deepEqual(offsets.slice(-keys), [36, 37, 38, 39])
+  assert.ok(offsets.length < count, 'what was overwritten is gone')
+})
