@@ -39,6 +39,8 @@ if (names.length === 0 || (values.against !== 'kafka' && values.against !== 'mol
   console.error(`${USAGE}\n\nEntries: ${entries.join(', ')}`)
   process.exit(1)
 }
+// What was started ends with this process, also when it is interrupted.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 let failed = false
 for (const name of names) failed = !(await runEntry(name, values.against)) || failed
 process.exit(failed ? 1 : 0)

@@ -11,8 +11,8 @@ export interface CommandOptions {
   /** After this it is killed, and the result says so. */
   readonly timeoutMs?: number
   /** Each line of standard output, as it comes. */
-  readonly onLine?: (line: string) => void
-  /** Ends it early, with SIGTERM. */
+  readonly onLine?: (line: string) => unknown
+  /** Ends it early, with SIGKILL. */
   readonly signal?: AbortSignal
 }
 
@@ -53,7 +53,7 @@ export function runCommand([command, ...args]: readonly string[], options: Comma
       timedOut = true
       kill('SIGKILL')
     }, options.timeoutMs ?? DEFAULT_TIMEOUT_MS)
-    options.signal?.addEventListener('abort', () => kill('SIGTERM'), { once: true })
+    options.signal?.addEventListener('abort', () => kill('SIGKILL'), { once: true })
     let stdout = ''
     let stderr = ''
     let output = ''

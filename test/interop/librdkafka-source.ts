@@ -28,6 +28,8 @@ export interface Librdkafka {
   readonly tests: string
   /** The environment that finds the built library. */
   readonly env: Readonly<Record<string, string>>
+  /** Where headers and built libraries are, of the C and of the C++ interface. */
+  readonly sources: readonly string[]
   /** The load generator. */
   readonly performance: string
 }
@@ -36,9 +38,11 @@ export async function librdkafka(): Promise<Librdkafka> {
   const directory = cacheDirectory(`librdkafka-${VERSION}`)
   if (!existsSync(join(directory, 'rdkafka_performance'))) await build(directory)
   const source = join(directory, 'package', 'deps', 'librdkafka')
+  const sources = [join(source, 'src'), join(source, 'src-cpp')]
   return {
     tests: join(source, 'tests'),
-    env: { LD_LIBRARY_PATH: `${join(source, 'src')}:${join(source, 'src-cpp')}` },
+    env: { LD_LIBRARY_PATH: sources.join(':') },
+    sources,
     performance: join(directory, 'rdkafka_performance'),
   }
 }
