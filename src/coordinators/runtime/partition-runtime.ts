@@ -29,6 +29,8 @@ export interface RuntimeOptions<Machine, Rec> {
   readonly openLog: () => CoordinatorLog
   readonly clock: CoordinatorClock
   readonly report: Report
+  /** Called whenever the partition has begun to be served: after each load, those that a failed append has called for included. */
+  readonly onLoaded?: () => void
 }
 
 /** One append grows to about this much before the next one is begun: a leader's batch stays of the size that replicas fetch well. */
@@ -181,6 +183,7 @@ export class PartitionRuntime<Machine extends StateMachine<Rec, Timer>, Rec, Tim
     this.state = 'active'
     try {
       this.apply(life, machine.loaded(clock.wallMs()))
+      this.options.onLoaded?.()
     } catch (error) {
       this.end(new KafkaError('NOT_COORDINATOR'))
       throw error
