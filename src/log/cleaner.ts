@@ -99,9 +99,11 @@ export async function cleanLog(
   const cleaning = new Cleaning(log, env, latest, cleanedOffset, options.nowMs)
   let bytesBefore = 0
   let bytesAfter = 0
-  for (const group of grouped(affected, log.config)) {
+  for (let rest: readonly Segment[] = affected; rest.length > 0; ) {
+    const { group, bytes } = await cleaning.cleanFirst(rest)
     for (const segment of group) bytesBefore += segment.size
-    bytesAfter += await cleaning.clean(group)
+    bytesAfter += bytes
+    rest = rest.slice(group.length)
   }
   return { cleanedOffset, segments: affected.length, bytesBefore, bytesAfter }
 }
@@ -146,32 +148,6 @@ function putKeys(batch: Buffer, latest: KeyOffsets): boolean {
   return true
 }
 
-/** Segments that go into one: as many side by side as one may be large. */
-function grouped(segments: readonly Segment[], config: LogConfig): Segment[][] {
-  const groups: Segment[][] = []
-  let bytes = 0
-  let indexBytes = 0
-  for (const [i, segment] of segments.entries()) {
-    const group = groups.at(-1)
-    const next = segments[i + 1]?.baseOffset ?? segment.baseOffset
-    const indexes = segment.index.sizeBytes + segment.timeIndex.sizeBytes
-    const fits =
-      bytes + segment.size <= config.segmentBytes &&
-      indexBytes + indexes <= config.segmentIndexBytes &&
-      group !== undefined &&
-      next - group[0].baseOffset <= INT32_MAX
-    if (fits) group.push(segment)
-    else {
-      groups.push([segment])
-      bytes = 0
-      indexBytes = 0
-    }
-    bytes += segment.size
-    indexBytes += indexes
-  }
-  return groups
-}
-
 class Cleaning {
   private readonly log: CleanableLog
   private readonly env: LogEnvironment
@@ -187,30 +163,41 @@ class Cleaning {
     this.nowMs = nowMs
   }
 
-  /** Returns the bytes that the group takes from now on. */
-  async clean(group: readonly Segment[]): Promise<number> {
+  /** Cleans the first of `segments`, and with it as many more as fit into one. Returns the bytes that they take from now on. */
+  async cleanFirst(segments: readonly Segment[]): Promise<{ group: readonly Segment[]; bytes: number }> {
     const { path, config } = this.log
-    const before = group.reduce((sum, segment) => sum + segment.size, 0)
-    const cleaned = new Segment(this.env, path, group[0].baseOffset, { wallMs: group[0].openedMs, suffix: CLEANED_SUFFIX })
+    const [first] = segments
+    const cleaned = new Segment(this.env, path, first.baseOffset, { wallMs: first.openedMs, suffix: CLEANED_SUFFIX })
     await cleaned.removeFiles()
     const out = new Output(cleaned, config.indexIntervalBytes)
-    let changed = group.length > 1
-    for (const segment of group) {
-      await eachBatchOf(segment, async (batch) => {
+    let changed = false
+    let count = 0
+    do {
+      await eachBatchOf(segments[count++], async (batch) => {
         const kept = this.cleanedBatch(batch)
         changed ||= kept !== batch
         if (kept !== undefined) await out.append(kept)
         return true
       })
+    } while (count < segments.length && this.fits(segments[count], cleaned, segments[count + 1]?.baseOffset))
+    const group = segments.slice(0, count)
+    if (changed || count > 1) {
+      await out.finish()
+      if (await this.log.swap(group, cleaned)) return { group, bytes: cleaned.size }
     }
-    if (!changed) {
-      await cleaned.removeFiles()
-      return before
-    }
-    await out.finish()
-    if (await this.log.swap(group, cleaned)) return cleaned.size
     await cleaned.removeFiles()
-    return before
+    return { group, bytes: group.reduce((sum, segment) => sum + segment.size, 0) }
+  }
+
+  /** Whether all of `segment`, which ends at `end`, fits into `cleaned` behind what is there. */
+  private fits(segment: Segment, cleaned: Segment, end = segment.baseOffset): boolean {
+    const { segmentBytes, segmentIndexBytes } = this.log.config
+    return (
+      cleaned.size + segment.size <= segmentBytes &&
+      cleaned.index.sizeBytes + segment.index.sizeBytes <= segmentIndexBytes &&
+      cleaned.timeIndex.sizeBytes + segment.timeIndex.sizeBytes <= segmentIndexBytes &&
+      end - cleaned.baseOffset <= INT32_MAX
+    )
   }
 
   /** The batch itself if nothing in it is outdated; undefined if nothing needs to stay. */

@@ -82,6 +82,7 @@ export class EpochFile {
   private readonly path: string
   private readonly epochs: LeaderEpochs
   private changed = false
+  private saving: Promise<void> | undefined
 
   constructor(disk: Disk, path: string, epochs: LeaderEpochs) {
     this.disk = disk
@@ -113,18 +114,24 @@ export class EpochFile {
     if (this.epochs.truncateFromStart(startOffset)) this.changed = true
   }
 
-  /** Undefined where the file says all there is to say. */
+  /** Undefined where the file says all there is to say, durably. Callers at the same time share what is written. */
   saveIfChanged(): Promise<void> | undefined {
-    return this.changed ? this.save() : undefined
+    if (!this.changed) return this.saving
+    this.saving ??= this.save().finally(() => {
+      this.saving = undefined
+    })
+    return this.saving
   }
 
   private async save(): Promise<void> {
-    this.changed = false
-    try {
-      await this.disk.replaceFile(this.path, this.epochs.encode())
-    } catch (error) {
-      this.changed = true
-      throw error
+    while (this.changed) {
+      this.changed = false
+      try {
+        await this.disk.replaceFile(this.path, this.epochs.encode())
+      } catch (error) {
+        this.changed = true
+        throw error
+      }
     }
   }
 }

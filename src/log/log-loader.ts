@@ -244,7 +244,8 @@ class Loader {
       const point = recoveryPoint ?? 0n
       scanFrom = Math.max(
         0,
-        this.segments.findLastIndex((segment) => segment.baseOffset <= point),
+        // Not the one that begins there: the indexes of the one before are synced later than its data.
+        this.segments.findLastIndex((segment) => segment.baseOffset < point),
       )
     }
     for (let i = 0; i < scanFrom; i++) await this.requireIndexes(i)
@@ -298,6 +299,17 @@ class Loader {
     const { nowMs, disk, directory } = this.options
     for (let i = from; i < this.segments.length; i++) {
       const segment = this.segments[i]
+      // What was written without a sync may lack its middle. Only compaction leaves gaps, and syncs what it leaves.
+      if (i > from && segment.baseOffset !== this.endOffset && this.endOffset >= recoveryPoint) {
+        const before = this.segments[i - 1]
+        await this.cut(
+          i - 1,
+          before.size,
+          before.size,
+          `${this.endOffset} comes next, the next segment begins at ${segment.baseOffset}`,
+        )
+        break
+      }
       let endOffset = segment.baseOffset
       const { rebuilt, problem, position } = await this.rebuild(segment, true, (header, at) => {
         endOffset = lastOffset(header, at) + 1n

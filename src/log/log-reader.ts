@@ -4,8 +4,15 @@
 import type { BufferPool, Lease } from '../bytes/buffer-pool.ts'
 import { DecodeError } from '../bytes/reader.ts'
 import { KafkaError } from '../protocol/error-codes.ts'
-import { BATCH_HEADER_SIZE, batchSize, lastOffset, leaderEpoch, maxTimestamp } from '../protocol/records/batch-header.ts'
-import { checkBatch } from '../protocol/records/record-batch.ts'
+import {
+  BATCH_HEADER_SIZE,
+  baseOffset,
+  batchSize,
+  lastOffset,
+  leaderEpoch,
+  maxTimestamp,
+} from '../protocol/records/batch-header.ts'
+import { checkBatch, checkFrame } from '../protocol/records/record-batch.ts'
 import { RecordCursor } from '../protocol/records/record-cursor.ts'
 import { scanBatches } from './batch-scan.ts'
 import type { FilePool } from './file-pool.ts'
@@ -58,15 +65,30 @@ export class LogReader {
   async read(from: bigint, options: ReadOptions): Promise<ReadResult> {
     return this.unlessReplaced(async (segments) => {
       if (from < this.log.logStartOffset) throw new KafkaError('OFFSET_OUT_OF_RANGE', 'deleted meanwhile')
-      for (let i = segmentNumber(segments, from); i < segments.length; i++) {
+      const first = segmentNumber(segments, from)
+      for (let i = first; i < segments.length; i++) {
         const segment = segments[i]
         if (segment.baseOffset >= options.limitOffset) break
         const result = await this.readSegment(segment, from, options)
         // Undefined: nothing at or behind `from` in this segment, so compaction has taken it, or it was never there.
-        if (result !== undefined) return result
+        if (result === undefined) continue
+        if (result.size > 0 && baseOffset(result.chunks[0]) > from) await this.requireGap(segments.slice(first, i + 1), from)
+        return result
       }
       return NOTHING_READ
     })
+  }
+
+  /** There is nothing at `from`: compaction may have taken it, or damage hides it. Only whole and sound batches may lie there. */
+  private async requireGap(segments: readonly Segment[], from: bigint): Promise<void> {
+    for (const segment of segments) {
+      const scan = await this.pool.use(segment.path('.log'), 'read', async (file) => {
+        const start = await segment.positionBelow(from)
+        const visit = (header: Buffer, at: number) => lastOffset(header, at) < from
+        return scanBatches(file, { ...headers(segment, start), checkCrc: true, visit })
+      })
+      this.require(segment, scan.position, scan.problem)
+    }
   }
 
   private async readSegment(segment: Segment, from: bigint, options: ReadOptions): Promise<ReadResult | undefined> {
@@ -87,8 +109,10 @@ export class LogReader {
       )
       let at = 0
       while (at + BATCH_HEADER_SIZE <= chunk.length && lastOffset(chunk, at) < from) {
-        this.require(segment, position + at, batchSize(chunk, at) >= BATCH_HEADER_SIZE ? undefined : 'not a batch')
-        at += batchSize(chunk, at)
+        const size = batchSize(chunk, at)
+        const fits = size >= BATCH_HEADER_SIZE && position + at + size <= end
+        this.require(segment, position + at, fits ? undefined : `${size} bytes are no batch here`)
+        at += size
       }
       if (at + BATCH_HEADER_SIZE > chunk.length) {
         // All of it lies in front of `from`.
@@ -97,7 +121,12 @@ export class LogReader {
         continue
       }
       const size = batchSize(chunk, at)
-      if (lastOffset(chunk, at) >= limitOffset) return NOTHING_READ
+      if (lastOffset(chunk, at) >= limitOffset) {
+        // Behind damage anything may look like a header: a reader must not wait for what will never come.
+        this.require(segment, position + at, checkFrame(chunk, at, end - position)?.message)
+        if (baseOffset(chunk, at) > from) await this.requireGap([segment], from)
+        return NOTHING_READ
+      }
       if (size > maxBytes && !atLeastOneBatch) return NOTHING_READ
       if (at + size > chunk.length && position + at + size <= end) {
         // The first batch is larger than what was read.

@@ -44,8 +44,9 @@ export class LogWriter {
   private flushing: Promise<void> | undefined
   /** In order of their offsets: segments written to since their last sync. */
   private unsynced: Segment[] = []
-  /** A file has been created since the directory was synced. */
+  /** A file has been created since the directory was last synced. */
   private unsyncedNames = false
+  private syncingNames: Promise<void> | undefined
   private unsyncedRecords = 0
   private wantedOffset = 0n
   private waiters: Waiter[] = []
@@ -186,8 +187,14 @@ export class LogWriter {
   /** Writing goes on in a new segment. The one before is complete, and synced whatever the policy: so recovery need not read it. */
   private async enter(segment: Segment): Promise<void> {
     const sealed = this.current
-    if (sealed !== undefined) await sealed.saveIndexes()
+    if (sealed !== undefined) {
+      await sealed.saveIndexes()
+      // Its data may be on the disk already; its indexes are not.
+      if (!this.unsynced.includes(sealed)) this.unsynced.push(sealed)
+    }
     await segment.writeSnapshot()
+    // A power cut must not leave a segment behind one that it has taken.
+    await this.syncNames()
     await segment.create()
     this.unsyncedNames = true
     this.current = segment
@@ -204,6 +211,19 @@ export class LogWriter {
     if (withinMs < UNLIMITED) this.flushTimer.flushWithin(this, withinMs)
     // Somebody may wait for what has just been written.
     if (this.flushing === undefined && this.syncIsDue()) this.flushing = this.syncWritten()
+  }
+
+  /** Resolves when all files created so far have durable names. */
+  private async syncNames(): Promise<void> {
+    while (this.syncingNames !== undefined) await this.syncingNames
+    if (!this.unsyncedNames) return
+    this.unsyncedNames = false
+    this.syncingNames = this.storage.disk.syncDirectory(this.directory)
+    try {
+      await this.syncingNames
+    } finally {
+      this.syncingNames = undefined
+    }
   }
 
   private syncIsDue(): boolean {
@@ -230,10 +250,7 @@ export class LogWriter {
     const segments = this.unsynced.filter((segment) => segment.baseOffset < wanted)
     this.unsynced = this.unsynced.filter((segment) => segment.baseOffset >= wanted)
     if (!sealedOnly) this.unsyncedRecords = 0
-    if (this.unsyncedNames) {
-      this.unsyncedNames = false
-      await this.storage.disk.syncDirectory(this.directory)
-    }
+    await this.syncNames()
     for (const segment of segments) {
       await segment.sync()
       if (segment !== current) await segment.syncIndexes()

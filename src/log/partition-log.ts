@@ -84,6 +84,8 @@ export class PartitionLog implements WriterHooks, ReadableLog {
   private failure: KafkaError | undefined
   /** The last of the changes that exclude each other: truncation, deletion of segments, compaction's swap. */
   private lastChange: Promise<unknown> = Promise.resolve()
+  /** Segments have been deleted, and a power cut would bring them back. */
+  private deleting = false
 
   constructor(
     env: LogEnvironment,
@@ -167,7 +169,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
 
   /** The start is not the start of the first segment, so nothing but a checkpoint tells. */
   get startsInSegment(): boolean {
-    return this.startOffset > (this.segments[0]?.baseOffset ?? 0n)
+    return this.deleting || this.startOffset > (this.segments[0]?.baseOffset ?? 0n)
   }
 
   /** -1: none yet. */
@@ -353,8 +355,9 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     if (offset > this.nextOffset)
       throw new KafkaError('OFFSET_OUT_OF_RANGE', `${this.name} ends at ${this.nextOffset}, below ${offset}`)
     this.startOffset = offset
-    this.epochs.truncateFromStart(offset)
     await onDisk(() => this.logDirectory.saveLogStartOffsets())
+    // Not before: of offsets that are there again after a crash, the epochs must be known.
+    this.epochs.truncateFromStart(offset)
   }
 
   /**
@@ -378,15 +381,18 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     // No sync of theirs may be under way when they are renamed.
     await this.writer.flush(smaller(next, this.writtenOffset))
     if (next > this.startOffset) this.startOffset = next
-    this.epochs.truncateFromStart(this.startOffset)
-    // First the word, then the deed: files may vanish in any order.
+    // First the word, then the deed: files may vanish in any order, and come back until the directory is synced.
     await this.logDirectory.saveLogStartOffsets()
+    this.epochs.truncateFromStart(this.startOffset)
+    this.deleting = true
     let bytes = 0
     for (const segment of this.list.dropFirst(count)) {
       bytes += segment.size
       await segment.markDeleted()
       this.env.removal.add(segment.path('.log'), this.config.fileDeleteDelayMs, () => segment.removeFiles())
     }
+    await this.env.disk.syncDirectory(this.path)
+    this.deleting = false
     const { topic, partition, startOffset: logStartOffset } = this
     this.env.report({ event: 'segments-deleted', topic, partition, count, bytes, logStartOffset, reason })
   }
@@ -398,6 +404,10 @@ export class PartitionLog implements WriterHooks, ReadableLog {
   swap(replaced: readonly Segment[], cleaned: Segment): Promise<boolean> {
     return this.exclusively(async () => {
       if (this.failure !== undefined || !replaced.every((segment) => this.segments.includes(segment))) return false
+      // Recovery takes a gap between segments for a loss, where it does not know them to be synced.
+      const next = this.segments[this.segments.indexOf(replaced[replaced.length - 1]) + 1].baseOffset
+      await this.writer.flush(smaller(next, this.writtenOffset))
+      if ((this.logDirectory.recoveryPoints.get(this.name) ?? 0n) < next) await this.logDirectory.saveRecoveryPoints()
       await cleaned.changeSuffix(SWAP_SUFFIX)
       await this.env.disk.syncDirectory(this.path)
       for (const segment of replaced) {
@@ -443,6 +453,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     this.forgetBatches()
     for (const segment of dropped) await segment.removeFiles()
     await removeSnapshots(this.env.disk, this.path, -1n)
+    await this.env.disk.syncDirectory(this.path)
     this.producers.clear()
     this.snapshotOffset = undefined
     this.epochs.truncateFromEnd(0n)
@@ -481,6 +492,8 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     this.forgetBatches()
     for (const segment of this.list.dropBehind(active)) await segment.removeFiles()
     await active.truncate(cut.position, cut.offset)
+    // What has been cut off must not come back behind what is appended from now on.
+    await this.env.disk.syncDirectory(this.path)
     await activate(this.env.pool, active)
     this.epochs.truncateFromEnd(cut.offset)
     if (this.startOffset > cut.offset) {
