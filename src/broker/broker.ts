@@ -126,6 +126,7 @@ class Parts {
       retentionCheckMs: Number(config.get('log.retention.check.interval.ms')),
       checkpointMs: config.get('log.flush.offset.checkpoint.interval.ms'),
       producerExpirationCheckMs: config.get('producer.id.expiration.check.interval.ms'),
+      compactionCheckMs: Math.max(1, config.get('log.cleaner.backoff.ms')),
     })
     const groups = this.groupCoordinator(metadata, replicas)
     this.groups = groups

@@ -31,11 +31,7 @@ export const STORAGE_KEYS = {
   'create.topic.policy.class.name': className(null, 'Class that judges new topics.', { honoured: { refused: NO_PLUGINS } }),
   'default.replication.factor': int(1, 'Replicas of a new topic that does not say how many.', { min: 1, max: 32767 }),
   'delete.topic.enable': boolean(true, 'Let topics be deleted.'),
-  'log.cleaner.backoff.ms': long(15_000, 'How long the cleaner sleeps when there is nothing to clean.', {
-    min: 0,
-    dynamic: 'cluster',
-    honoured: 'accepted',
-  }),
+  'log.cleaner.backoff.ms': long(15_000, 'How long the cleaner sleeps when there is nothing to clean.', { min: 0 }),
   'log.cleaner.dedupe.buffer.size': long(134_217_728, "Memory for the cleaner's map of keys.", {
     dynamic: 'cluster',
     honoured: 'accepted',
