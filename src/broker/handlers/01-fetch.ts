@@ -130,8 +130,9 @@ class Reading {
     const { fetchOffset } = requested
     if (fetchOffset < partition.logStartOffset || fetchOffset > partition.log.endOffset)
       throw new KafkaError('OFFSET_OUT_OF_RANGE')
-    if (fetchOffset >= limit || this.left <= 0) return null
-    const maxBytes = Math.min(this.left, requested.maxBytes)
+    // The first batch comes whatever the limits are: a client must get on.
+    if (fetchOffset >= limit || (this.left <= 0 && this.bytes > 0)) return null
+    const maxBytes = Math.max(0, Math.min(this.left, requested.maxBytes))
     return partition.log.read(fetchOffset, { maxBytes, limitOffset: limit, atLeastOneBatch: this.bytes === 0 })
   }
 
@@ -146,6 +147,8 @@ class Reading {
   /** The client's log and ours went apart (KIP-320): it is told where, and gets no records. */
   private diverge(requested: FetchPartition, partition: Partition): boolean {
     if (requested.lastFetchedEpoch < 0) return false
+    // An epoch that has not been yet: there is no place to send the client back to.
+    if (requested.lastFetchedEpoch > partition.leaderEpoch) throw new KafkaError('OFFSET_OUT_OF_RANGE')
     const known = partition.log.endOffsetForEpoch(requested.lastFetchedEpoch)
     if (known === undefined) return false
     const { leaderEpoch, endOffset } = known
