@@ -233,6 +233,7 @@ class Loader {
       this.epochs.truncateFromEnd(this.endOffset)
       return
     }
+    const known = this.epochs.encode()
     if (!epochsKnown) await this.rebuildEpochs()
     let scanFrom = this.segments.length - 1
     let clean = cleanShutdown
@@ -256,9 +257,11 @@ class Loader {
         report({ event: 'log-shorter-than-synced', topic, partition, endOffset: this.endOffset, recoveryPoint })
       }
     }
-    const epochsCut = this.epochs.truncateFromEnd(this.endOffset)
-    if (!clean || epochsCut || !epochsKnown) await this.saveEpochs()
+    this.epochs.truncateFromEnd(this.endOffset)
+    if (!epochsKnown || !known.equals(this.epochs.encode())) await this.saveEpochs()
     await this.removeStraySnapshots()
+    // After a scan there is more to be written down at the next shutdown than what has been appended.
+    if (!clean) this.snapshotOffset = undefined
   }
 
   // ── after a clean shutdown ────────────────────────────────────────────────────────────────────────────────────────
@@ -296,7 +299,7 @@ class Loader {
 
   /** Reads every byte of the segments from number `from` on. */
   private async scan(from: number, recoveryPoint: bigint): Promise<void> {
-    const { nowMs, disk, directory } = this.options
+    const { nowMs } = this.options
     for (let i = from; i < this.segments.length; i++) {
       const segment = this.segments[i]
       // What was written without a sync may lack its middle. Only compaction leaves gaps, and syncs what it leaves.
@@ -323,12 +326,13 @@ class Loader {
         await this.cut(i, position, segment.size, problem)
         break
       }
-      if (i < this.segments.length - 1) rebuilt.seal()
-      // From here on it counts as synced.
-      await rebuilt.sync()
-      await rebuilt.syncIndexes()
+      // From here on it counts as synced. The indexes of the last one are when it is sealed.
+      if (endOffset > recoveryPoint) await rebuilt.sync()
+      if (i < this.segments.length - 1) {
+        rebuilt.seal()
+        await rebuilt.syncIndexes()
+      } else if (rebuilt.index.shouldSave) await rebuilt.saveIndexes()
     }
-    await disk.syncDirectory(directory)
   }
 
   private async cut(number: number, position: number, size: number, reason: string): Promise<void> {

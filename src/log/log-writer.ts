@@ -42,11 +42,15 @@ export class LogWriter {
   private current: Segment | undefined
   private writing: Promise<void> | undefined
   private flushing: Promise<void> | undefined
-  /** In order of their offsets: segments written to since their last sync. */
+  /** In order of their offsets: segments written to since their last sync, and sealed ones whose indexes are not synced yet. */
   private unsynced: Segment[] = []
   /** A file has been created since the directory was last synced. */
   private unsyncedNames = false
   private syncingNames: Promise<void> | undefined
+  /** Of complete segments, all of them among `unsynced`. */
+  private unsyncedIndexes = false
+  /** What the sync under way is about, and its end. */
+  private syncing: { readonly segments: readonly Segment[]; readonly done: Promise<void> } | undefined
   private unsyncedRecords = 0
   private wantedOffset = 0n
   private waiters: Waiter[] = []
@@ -66,6 +70,8 @@ export class LogWriter {
     this.writtenOffset = state.endOffset
     this.flushedOffset = state.endOffset
     this.current = state.active
+    // Whatever is known of its data, its indexes are not on the disk before it is sealed.
+    if (state.active !== undefined) this.unsynced.push(state.active)
   }
 
   enqueue(batch: TailBatch): void {
@@ -96,6 +102,15 @@ export class LogWriter {
     return done
   }
 
+  /** As `flush`; and no sync of a complete segment below `offset` is under way or due when this resolves. */
+  async settle(offset: bigint): Promise<void> {
+    await this.flush(offset)
+    const isBelow = (segment: Segment) => segment.baseOffset < offset
+    while (this.syncing !== undefined && (this.syncing.segments.some(isBelow) || this.unsynced.some(isBelow))) {
+      await this.syncing.done
+    }
+  }
+
   /** Starts a sync of what is written below `offset`, and of the rest when it is written. */
   flushTo(offset: bigint): void {
     if (offset > this.wantedOffset) this.wantedOffset = offset
@@ -108,6 +123,11 @@ export class LogWriter {
       await this.writing
       await this.flushing
     }
+  }
+
+  /** With all flushed: sealed segments whose indexes are still to be synced. */
+  async syncSealed(): Promise<void> {
+    for (const segment of this.unsynced.splice(0)) if (segment !== this.current && !segment.deleted) await segment.syncIndexes()
   }
 
   /** After the log has been cut to `endOffset`, which is durable. */
@@ -191,6 +211,7 @@ export class LogWriter {
       await sealed.saveIndexes()
       // Its data may be on the disk already; its indexes are not.
       if (!this.unsynced.includes(sealed)) this.unsynced.push(sealed)
+      this.unsyncedIndexes = true
     }
     await segment.writeSnapshot()
     // A power cut must not leave a segment behind one that it has taken.
@@ -227,27 +248,33 @@ export class LogWriter {
   }
 
   private syncIsDue(): boolean {
-    return this.wantedOffset > this.flushedOffset && this.writtenOffset > this.flushedOffset
+    return this.unsyncedIndexes || (this.wantedOffset > this.flushedOffset && this.writtenOffset > this.flushedOffset)
   }
 
   private async syncWritten(): Promise<void> {
     try {
-      while (this.syncIsDue() && this.failure === undefined) await this.syncOnce()
+      while (this.syncIsDue() && this.failure === undefined) {
+        const segments = this.unsynced.filter((segment) => segment.baseOffset < this.wantedOffset)
+        const done = this.syncOnce(segments)
+        this.syncing = { segments, done }
+        await done
+      }
     } catch (error) {
       this.stop(error as Error)
       this.hooks.onSyncFailure(error as Error)
     } finally {
+      this.syncing = undefined
       this.flushing = undefined
     }
   }
 
-  private async syncOnce(): Promise<void> {
+  private async syncOnce(segments: readonly Segment[]): Promise<void> {
     const written = this.writtenOffset
     const current = this.current
     const wanted = this.wantedOffset
     // Only sealed segments are wanted: the active one may wait for its own turn.
     const sealedOnly = current !== undefined && wanted <= current.baseOffset
-    const segments = this.unsynced.filter((segment) => segment.baseOffset < wanted)
+    this.unsyncedIndexes = false
     this.unsynced = this.unsynced.filter((segment) => segment.baseOffset >= wanted)
     if (!sealedOnly) this.unsyncedRecords = 0
     await this.syncNames()
@@ -256,7 +283,8 @@ export class LogWriter {
       if (segment !== current) await segment.syncIndexes()
     }
     if (this.failure !== undefined) return
-    this.flushedOffset = sealedOnly ? smaller(wanted, written) : written
+    const synced = sealedOnly ? smaller(wanted, written) : written
+    if (synced > this.flushedOffset) this.flushedOffset = synced
     this.hooks.onFlushed()
     let done = 0
     while (done < this.waiters.length && this.waiters[done].offset <= this.flushedOffset) this.waiters[done++].resolve()

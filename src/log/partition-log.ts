@@ -526,6 +526,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
       if (this.failure !== undefined) return
       await this.flush()
       await this.writer.idle()
+      await this.writer.syncSealed()
       await this.beforeWrite()
       const { active } = this.list
       if (active !== undefined && this.snapshotOffset !== this.nextOffset) {

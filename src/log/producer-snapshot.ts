@@ -32,6 +32,7 @@ const VERSION = 1
 /** Behind the version and the checksum. */
 const ENTRIES_POSITION = 6
 const CRC_POSITION = 2
+const ENTRY_SIZE = 46
 
 export function encodeProducerSnapshot(state: ProducerState): Buffer {
   const producerEntries = []
@@ -47,7 +48,7 @@ export function encodeProducerSnapshot(state: ProducerState): Buffer {
       producerEntries.push({ ...common, lastSequence: NO_SEQUENCE, lastOffset: -1n, offsetDelta: 0, timestamp: -1n })
     }
   }
-  const writer = new Writer(ENTRIES_POSITION + 4 + producerEntries.length * 42)
+  const writer = new Writer(ENTRIES_POSITION + 4 + producerEntries.length * ENTRY_SIZE)
   writer.int16(VERSION)
   ProducerSnapshot.encode(writer, VERSION, { crc: 0, producerEntries })
   const bytes = writer.toBuffer()
