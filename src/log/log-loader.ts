@@ -299,7 +299,7 @@ class Loader {
 
   /** Reads every byte of the segments from number `from` on. */
   private async scan(from: number, recoveryPoint: bigint): Promise<void> {
-    const { nowMs } = this.options
+    const { nowMs, disk, directory } = this.options
     for (let i = from; i < this.segments.length; i++) {
       const segment = this.segments[i]
       // What was written without a sync may lack its middle. Only compaction leaves gaps, and syncs what it leaves.
@@ -333,6 +333,8 @@ class Loader {
         await rebuilt.syncIndexes()
       } else if (rebuilt.index.shouldSave) await rebuilt.saveIndexes()
     }
+    // A file's name may be newer than the recovery point, and no more durable than its data was.
+    if (this.segments.some(({ baseOffset }) => baseOffset >= recoveryPoint)) await disk.syncDirectory(directory)
   }
 
   private async cut(number: number, position: number, size: number, reason: string): Promise<void> {

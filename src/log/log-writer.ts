@@ -207,19 +207,18 @@ export class LogWriter {
   /** Writing goes on in a new segment. The one before is complete, and synced whatever the policy: so recovery need not read it. */
   private async enter(segment: Segment): Promise<void> {
     const sealed = this.current
-    if (sealed !== undefined) {
-      await sealed.saveIndexes()
-      // Its data may be on the disk already; its indexes are not.
-      if (!this.unsynced.includes(sealed)) this.unsynced.push(sealed)
-      this.unsyncedIndexes = true
-    }
+    if (sealed !== undefined) await sealed.saveIndexes()
     await segment.writeSnapshot()
     // A power cut must not leave a segment behind one that it has taken.
     await this.syncNames()
     await segment.create()
     this.unsyncedNames = true
     this.current = segment
-    if (sealed !== undefined) this.flushTo(segment.baseOffset)
+    if (sealed === undefined) return
+    // Its data may be on the disk already; its indexes are not.
+    if (!this.unsynced.includes(sealed)) this.unsynced.push(sealed)
+    this.unsyncedIndexes = true
+    this.flushTo(segment.baseOffset)
   }
 
   private syncAsConfigured(): void {
