@@ -18,6 +18,7 @@ import { CLEANED_SUFFIX } from './file-names.ts'
 import { KeyOffsets } from './key-offsets.ts'
 import type { LogConfig } from './log-config.ts'
 import type { LogEnvironment } from './log-types.ts'
+import type { ProducerState } from './producer-state.ts'
 import { Segment } from './segment.ts'
 
 /** Read and written at a time. */
@@ -33,8 +34,7 @@ export interface CleanableLog {
   readonly logStartOffset: bigint
   /** Below it each key stands once. */
   readonly cleanedOffset: bigint
-  /** Whether the batch that ends at `offset` is the last one that the producer has written. */
-  isLastOfProducer(producerId: bigint, offset: bigint): boolean
+  readonly producers: ProducerState
   /** Puts `cleaned` in the place of `replaced`; false if they are no longer there. */
   swap(replaced: readonly Segment[], cleaned: Segment): Promise<boolean>
 }
@@ -239,7 +239,7 @@ class Cleaning {
   /** An empty batch still says which sequence number its producer has reached, and which offset the log has. */
   private mustStay(batch: Buffer): boolean {
     const last = lastOffset(batch)
-    return last + 1n === this.endOffset || (producerId(batch) >= 0n && this.log.isLastOfProducer(producerId(batch), last))
+    return last + 1n === this.endOffset || (producerId(batch) >= 0n && this.log.producers.lastOffset(producerId(batch)) === last)
   }
 }
 

@@ -133,6 +133,8 @@ export class LogManager {
       if (directories.every(({ state }) => state === 'offline')) {
         throw unusable ?? new LogDirectoryError('unusable', '', 'no log directory is given')
       }
+      // Loading has opened the files of every log, and most logs are idle.
+      await env.pool.close()
       return manager
     } catch (error) {
       for (const directory of directories) await directory.unlock()
@@ -276,7 +278,7 @@ export class LogManager {
   expireProducers(): void {
     const expirationMs = this.options.producerIdExpirationMs ?? DEFAULT_PRODUCER_ID_EXPIRATION_MS
     const nowMs = this.env.clock.wallMs()
-    for (const log of this.byName.values()) log.expireProducers(nowMs, expirationMs)
+    for (const log of this.byName.values()) log.producers.expire(nowMs, expirationMs)
   }
 
   /** Flushes and closes all logs, and says so where the next start looks. What fails is reported, and costs that start a scan. */

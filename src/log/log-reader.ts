@@ -16,6 +16,7 @@ import { checkBatch, checkFrame } from '../protocol/records/record-batch.ts'
 import { RecordCursor } from '../protocol/records/record-cursor.ts'
 import { scanBatches } from './batch-scan.ts'
 import type { FilePool } from './file-pool.ts'
+import type { LogConfig } from './log-config.ts'
 import { type FoundRecord, NOTHING_READ, type ReadOptions, type ReadResult } from './log-types.ts'
 import type { Segment } from './segment.ts'
 import { segmentNumber } from './segment-list.ts'
@@ -26,7 +27,7 @@ export interface ReadableLog {
   /** In order; replaced, never changed, when segments come and go. */
   readonly segments: readonly Segment[]
   readonly logStartOffset: bigint
-  readonly indexIntervalBytes: number
+  readonly config: LogConfig
   onCorrupt(segment: Segment, position: number, reason: string): void
   /** The changes to segments that are under way have been made. */
   changesMade(): Promise<void>
@@ -97,7 +98,7 @@ export class LogReader {
     const cursor = this.cursors.find((cursor) => cursor.offset === from && cursor.segment === segment)
     let position = cursor?.position ?? (await segment.positionBelow(from))
     // Up to an index interval of what is in front comes along.
-    let wanted = maxBytes + (cursor === undefined ? this.log.indexIntervalBytes : 0)
+    let wanted = maxBytes + (cursor === undefined ? this.log.config.indexIntervalBytes : 0)
     while (position < end) {
       const length = Math.min(Math.max(wanted, BATCH_HEADER_SIZE), end - position)
       const lease = this.buffers.take(length)

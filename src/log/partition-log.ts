@@ -14,6 +14,7 @@ import {
   stampLogAppendTime,
   stampOffsetAndEpoch,
 } from '../protocol/records/batch-header.ts'
+import { eachBatch } from '../protocol/records/record-batch.ts'
 import { admitProduced, checkBatches, checkCopied } from './append-checks.ts'
 import { EPOCH_CHECKPOINT, logDirectoryName, SWAP_SUFFIX, segmentFileName } from './file-names.ts'
 import { EpochFile } from './leader-epochs.ts'
@@ -71,7 +72,8 @@ export class PartitionLog implements WriterHooks, ReadableLog {
   private readonly reader: LogReader
   private readonly writer: LogWriter
   private readonly epochs: EpochFile
-  private producers: ProducerState
+  /** What is known of those that write idempotently. */
+  producers: ProducerState
   /** The end at which a producer snapshot was last written or found. */
   private snapshotOffset: bigint | undefined
   /** Below it compaction has left each key once. */
@@ -163,10 +165,6 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     return this.list.sizeBytes
   }
 
-  get indexIntervalBytes(): number {
-    return this.config.indexIntervalBytes
-  }
-
   /** The start is not the start of the first segment, so nothing but a checkpoint tells. */
   get startsInSegment(): boolean {
     return this.deleting || this.startOffset > (this.segments[0]?.baseOffset ?? 0n)
@@ -225,9 +223,8 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     checkBatches(batches, this.config)
     const firstOffset = this.nextOffset
     const stampsTime = this.config.messageTimestampType === 'LogAppendTime'
-    for (let at = 0; at < batches.length; ) {
+    for (const at of eachBatch(batches)) {
       const batch = batches.subarray(at, at + batchSize(batches, at))
-      at += batch.length
       if (stampsTime && !isControl(batch)) stampLogAppendTime(batch, 0, BigInt(nowMs))
       this.appendBatch(batch, this.nextOffset, leaderEpoch, nowMs)
     }
@@ -239,9 +236,8 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     checkBatches(batches, this.config)
     checkCopied(batches, this.nextOffset)
     const firstOffset = batches.length === 0 ? this.nextOffset : baseOffset(batches)
-    for (let at = 0; at < batches.length; ) {
+    for (const at of eachBatch(batches)) {
       const batch = batches.subarray(at, at + batchSize(batches, at))
-      at += batch.length
       this.appendBatch(batch, baseOffset(batch), leaderEpoch(batch), nowMs)
     }
     return { firstOffset, lastOffset: this.nextOffset - 1n, logAppendTimeMs: NO_APPEND_TIME, duplicate: false }
@@ -379,7 +375,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
   private async deleteSegments(count: number, reason: 'time' | 'size' | 'start'): Promise<void> {
     const next = this.segments[count].baseOffset
     // No sync of theirs may be under way when they are renamed.
-    await this.writer.flush(smaller(next, this.writtenOffset))
+    await this.writer.settle(smaller(next, this.writtenOffset))
     if (next > this.startOffset) this.startOffset = next
     // First the word, then the deed: files may vanish in any order, and come back until the directory is synced.
     await this.logDirectory.saveLogStartOffsets()
@@ -406,7 +402,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
       if (this.failure !== undefined || !replaced.every((segment) => this.segments.includes(segment))) return false
       // Recovery takes a gap between segments for a loss, where it does not know them to be synced.
       const next = this.segments[this.segments.indexOf(replaced[replaced.length - 1]) + 1].baseOffset
-      await this.writer.flush(smaller(next, this.writtenOffset))
+      await this.writer.settle(smaller(next, this.writtenOffset))
       if ((this.logDirectory.recoveryPoints.get(this.name) ?? 0n) < next) await this.logDirectory.saveRecoveryPoints()
       await cleaned.changeSuffix(SWAP_SUFFIX)
       await this.env.disk.syncDirectory(this.path)
@@ -421,11 +417,6 @@ export class PartitionLog implements WriterHooks, ReadableLog {
       this.reader.forgetCursors()
       return true
     })
-  }
-
-  /** Whether the batch that ends at `offset` is the last one that the producer has written. */
-  isLastOfProducer(producerId: bigint, offset: bigint): boolean {
-    return this.producers.lastOffset(producerId) === offset
   }
 
   /** Cuts off everything at or behind `offset`: a follower's way back to where its log and the leader's agree. */
@@ -485,6 +476,8 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     }
     const cut = await findCut(this.env.pool, active, offset)
     this.nextOffset = cut.offset
+    const startMoves = this.startOffset > cut.offset
+    if (startMoves) this.startOffset = cut.offset
     this.cleanedOffset = smaller(this.cleanedOffset, cut.offset)
     this.writer.restart(cut.offset, active)
     // Durable before the cut: synced data that is gone must not look like damage.
@@ -496,10 +489,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     await this.env.disk.syncDirectory(this.path)
     await activate(this.env.pool, active)
     this.epochs.truncateFromEnd(cut.offset)
-    if (this.startOffset > cut.offset) {
-      this.startOffset = cut.offset
-      await this.logDirectory.saveLogStartOffsets()
-    }
+    if (startMoves) await this.logDirectory.saveLogStartOffsets()
     await removeSnapshots(this.env.disk, this.path, cut.offset)
     const storage = { disk: this.env.disk, pool: this.env.pool, directory: this.path }
     const { producers, snapshotOffset } = await loadProducerState(storage, this.segments, cut.offset, this.env.clock.wallMs())
@@ -510,11 +500,6 @@ export class PartitionLog implements WriterHooks, ReadableLog {
   private forgetBatches(): void {
     this.env.cache.clear(this.tail)
     this.reader.forgetCursors()
-  }
-
-  /** Forgets producers that have been silent for longer. */
-  expireProducers(nowMs: number, expirationMs: number): void {
-    this.producers.expire(nowMs, expirationMs)
   }
 
   // ── ends ──────────────────────────────────────────────────────────────────────────────────────────────────────────
