@@ -32,9 +32,15 @@ export interface MarkerResult {
 
 /**
  * Writes a marker into each of the partitions through their leaders; a marker that is there already counts as written. Answers for
- * every partition. Rejecting stands for all of them.
+ * every partition, in bounded time, and when nothing more can come of it: a marker must not be written behind the answer. Rejecting
+ * stands for all of them.
  */
 export type WriteMarkers = (marker: TxnMarker) => Promise<readonly MarkerResult[]>
+
+interface Attempt {
+  /** Nothing of it can be written any more. Never rejects. */
+  over: Promise<void>
+}
 
 /** Leaders are elected within so long; later tries leave them more and more time. */
 const FIRST_RETRY_MS = 100
@@ -54,7 +60,7 @@ export class MarkerSender {
   private readonly runtime: TransactionRuntime
   private readonly coordinatorEpoch: () => number
   /** By transactional id, what sees its transaction through: the last to begin, if there are several. */
-  private readonly underWay = new Map<string, object>()
+  private readonly underWay = new Map<string, Attempt>()
   private readonly retries = new Set<{ cancel(): void }>()
   private isClosed = false
 
@@ -76,11 +82,18 @@ export class MarkerSender {
   }
 
   /** Begins, or begins anew. Gives up if the partition is not served any more: with the next load it is taken up again. */
-  async finish(transactionalId: string): Promise<void> {
-    const self = {}
+  finish(transactionalId: string): void {
+    const former = this.underWay.get(transactionalId)
+    const attempt: Attempt = { over: Promise.resolve() }
+    this.underWay.set(transactionalId, attempt)
+    attempt.over = this.seeThrough(transactionalId, attempt, former)
+  }
+
+  private async seeThrough(transactionalId: string, self: Attempt, former: Attempt | undefined): Promise<void> {
     const isCurrent = () => !this.isClosed && this.underWay.get(transactionalId) === self
-    this.underWay.set(transactionalId, self)
     try {
+      // A marker that comes late would end the next transaction, if that has the same epoch.
+      await former?.over
       // Resolves when the decision is stored.
       const ended = await this.runtime.run<EndedTransaction | null>((transactions) =>
         endedTransaction(transactions, transactionalId),
