@@ -284,8 +284,12 @@ class Loader {
   /** A sealed segment's indexes were synced with it: they are rebuilt only if somebody took them away, or cut them. */
   private async requireIndexes(number: number): Promise<void> {
     const segment = this.segments[number]
-    const last = this.hasIndexes(segment) ? await segment.index.last() : undefined
-    if (this.hasIndexes(segment) && (last === undefined || last.value < segment.size)) return
+    if (this.hasIndexes(segment)) {
+      // After a clean shutdown there is no reason to open what may never be read.
+      if (this.options.cleanShutdown) return
+      const last = await segment.index.last()
+      if (last === undefined || last.value < segment.size) return
+    }
     const { topic, partition, report } = this.options
     report({ event: 'index-rebuilt', topic, partition, file: segment.path('.index'), reason: 'missing or damaged' })
     const { rebuilt, problem, position } = await this.rebuild(segment, false, () => {})
