@@ -55,7 +55,7 @@ async function build(directory: string): Promise<void> {
   const source = join(aside, 'package', 'deps', 'librdkafka')
   const make = ['nice', 'make', `-j${availableParallelism()}`]
   const steps: [cwd: string, command: string[]][] = [
-    [source, ['sh', 'configure', '--disable-debug-symbols']],
+    [source, ['bash', 'configure', '--disable-debug-symbols']],
     [source, [...make, 'libs']],
     [join(source, 'tests'), [...make, 'test-runner']],
   ]

@@ -17,7 +17,8 @@ const SCRIPTS = { 'kafka-topics.sh': 'org.apache.kafka.tools.TopicCommand', 'kaf
 /** What a case needs of the broker: the runner leaves out the cases of other scenarios. */
 export type Scenario = 'default' | 'noautocreate'
 
-export function librdkafkaSuite(scenario: Scenario, config: Suite['config'], env: Readonly<Record<string, string>> = {}): Suite {
+/** `flags` are the runner's, beside those that every entry gives. */
+export function librdkafkaSuite(scenario: Scenario, config: Suite['config'], flags: readonly string[] = []): Suite {
   return {
     // As the project's own test clusters have it.
     config: { 'num.partitions': '4', 'group.initial.rebalance.delay.ms': '0', ...config },
@@ -34,14 +35,14 @@ export function librdkafkaSuite(scenario: Scenario, config: Suite['config'], env
       await writeKafkaScripts(directory.path)
       const environment = {
         ...built.env,
-        ...env,
         RDKAFKA_TEST_CONF: configuration,
         TEST_KAFKA_VERSION: BROKER_VERSION,
         TEST_SCENARIO: scenario,
         BROKERS: target.bootstrapServers,
         KAFKA_PATH: directory.path,
       }
-      for (const name of await brokerCases(built, scenario)) if (only.test(name)) yield await runCase(name, built, environment)
+      for (const name of await brokerCases(built, scenario))
+        if (only.test(name)) yield await runCase(name, built, flags, environment)
     },
   }
 }
@@ -69,8 +70,13 @@ async function brokerCases({ tests }: Librdkafka, scenario: Scenario): Promise<s
     .filter((name) => !name.includes('share_consumer'))
 }
 
-async function runCase(name: string, { tests }: Librdkafka, env: Readonly<Record<string, string>>): Promise<CaseResult> {
-  const command = ['nice', './test-runner', '-p1', '-Q', '-E', '-L']
+async function runCase(
+  name: string,
+  { tests }: Librdkafka,
+  flags: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<CaseResult> {
+  const command = ['nice', './test-runner', '-p1', '-Q', '-E', '-L', ...flags]
   const result = await runCommand(command, { cwd: tests, timeoutMs: CASE_TIMEOUT_MS, env: { ...env, TESTS: name } })
   if (result.timedOut)
     return { name, outcome: 'fail', detail: `took over ${CASE_TIMEOUT_MS / 1000} s\n${lastWords(result.output)}` }
