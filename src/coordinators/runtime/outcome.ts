@@ -1,6 +1,8 @@
 // What one step of a state machine asks for: records to write, answers to give, timers to set. The machine itself touches nothing
 // outside of it; the runtime does all of this, in this order, and lets no answer out before the records in front of it are committed.
 
+import type { Producer, TransactionMarker } from './ports.ts'
+
 /**
  * Somebody waits for an answer of this kind. A machine that cannot answer yet (a join waits for the others) keeps the ticket and
  * names it in a later outcome. What stands behind it, only the runtime knows; tests use strings.
@@ -15,6 +17,10 @@ export class Outcome<Response, Rec, Timer extends object> {
   /** Undefined if the answer comes later, on the ticket. */
   response: Response | undefined = undefined
   readonly records: Rec[] = []
+  /** Whose transaction the records are part of. */
+  producer: Producer | undefined = undefined
+  /** Ends a transaction, behind the records. */
+  marker: TransactionMarker | undefined = undefined
   readonly answers: { readonly ticket: Ticket<unknown>; readonly response: unknown }[] = []
   readonly timers: { readonly timer: Timer; readonly delayMs: number | null }[] = []
   /** Lines for the log: what an operator wants to know of. */

@@ -4,12 +4,23 @@
 
 import { type ErrorName, KafkaError } from '../../protocol/error-codes.ts'
 import type { Outcome, Ticket } from './outcome.ts'
-import type { CoordinatorClock, CoordinatorLog, LogRecord, Report } from './ports.ts'
+import type {
+  CoordinatorClock,
+  CoordinatorLog,
+  LogEntry,
+  LogRecord,
+  Producer,
+  ReplayRecord,
+  Report,
+  TransactionMarker,
+} from './ports.ts'
 import { Timers } from './timers.ts'
 
 export interface StateMachine<Rec, Timer extends object> {
-  /** The only place where persisted state changes. */
-  replay(record: Rec): void
+  /** The only place where persisted state changes, but for the ends of transactions. `producer`: whose transaction it is part of. */
+  replay(record: Rec, producer?: Producer): void
+  /** Left out where nothing is ever written in transactions. */
+  replayMarker?(marker: TransactionMarker): void
   /** All of the log has been replayed: what members there are must show up from now on. */
   loaded(now: number): Outcome<void, Rec, Timer>
   wake(timer: Timer, now: number): Outcome<void, Rec, Timer>
@@ -35,6 +46,8 @@ export interface RuntimeOptions<Machine, Rec> {
 
 /** One append grows to about this much before the next one is begun: a leader's batch stays of the size that replicas fetch well. */
 const BATCH_BYTES = 512 * 1024
+/** A marker is a batch by itself. */
+const MARKER_BYTES = 78
 /** A log that failed, and could not be read right after, is tried again so often: long enough to keep its complaints readable. */
 const RELOAD_BACKOFF_MS = 1_000
 
@@ -48,8 +61,9 @@ interface HeldAnswer {
   readonly response: unknown
 }
 
+/** What one append takes along. */
 interface Batch {
-  readonly records: LogRecord[]
+  readonly entries: LogEntry[]
   readonly answers: HeldAnswer[]
   bytes: number
 }
@@ -157,14 +171,15 @@ export class PartitionRuntime<Machine extends StateMachine<Rec, Timer>, Rec, Tim
     const { codec, name, report } = this.options
     const strangers = new Set<number>()
     let records = 0
-    await log.load((key, value) => {
+    const replay: ReplayRecord = (key, value, _offset, _timestamp, producer) => {
       records++
       const record = codec.decode(key, value)
-      if (record !== undefined) return machine.replay(record)
+      if (record !== undefined) return machine.replay(record, producer)
       const kind = key.readInt16BE(0)
       if (!strangers.has(kind)) report(`${name} holds records of kind ${kind}, which this version does not know: skipped`)
       strangers.add(kind)
-    })
+    }
+    await log.load(replay, (marker) => machine.replayMarker?.(marker))
     return records
   }
 
@@ -200,25 +215,29 @@ export class PartitionRuntime<Machine extends StateMachine<Rec, Timer>, Rec, Tim
       if (delayMs === null) life.timers.cancel(timer)
       else life.timers.set(timer, delayMs)
     }
-    if (outcome.records.length > 0) this.write(life, outcome.records)
+    if (outcome.records.length > 0 || outcome.marker !== undefined) this.write(life, outcome)
     for (const { ticket, response } of outcome.answers) this.settle(life, ticket as unknown as Waiter, response)
   }
 
-  private write(life: Life<Machine, Timer>, records: readonly Rec[]): void {
+  private write(life: Life<Machine, Timer>, { records, producer, marker }: Outcome<unknown, Rec, Timer>): void {
     // All of them first: one that cannot be encoded must leave nothing behind.
     const encoded = records.map(this.options.codec.encode)
     let batch = life.batches.at(-1)
     if (batch === undefined || batch.bytes >= BATCH_BYTES || (life.appending && life.batches.length === 1)) {
-      batch = { records: [], answers: [], bytes: 0 }
+      batch = { entries: [], answers: [], bytes: 0 }
       life.batches.push(batch)
       // What other requests of the same turn write goes along.
       if (life.batches.length === 1) queueMicrotask(() => this.append(life))
     }
     for (const record of encoded) {
-      batch.records.push(record)
+      batch.entries.push(producer === undefined ? record : { ...record, producer })
       batch.bytes += record.key.length + (record.value?.length ?? 0)
     }
-    for (const record of records) life.machine.replay(record)
+    for (const record of records) life.machine.replay(record, producer)
+    if (marker === undefined) return
+    batch.entries.push({ marker })
+    batch.bytes += MARKER_BYTES
+    life.machine.replayMarker?.(marker)
   }
 
   /** An answer may tell of anything written before it, by whomever: it waits for the last batch there is. */
@@ -234,7 +253,7 @@ export class PartitionRuntime<Machine extends StateMachine<Rec, Timer>, Rec, Tim
     if (this.life !== life || life.appending || batch === undefined) return
     life.appending = true
     try {
-      const appended = life.log.append(batch.records)
+      const appended = life.log.append(batch.entries)
       this.appending = appended.catch(() => {})
       await appended
     } catch (error) {

@@ -1,6 +1,7 @@
 // A clock and a log for tests: time passes when told to, appends succeed when told to, and what was appended can be cut anywhere.
 
-import type { CoordinatorClock, CoordinatorLog, LogRecord } from './ports.ts'
+import type { ReplayRecord, TransactionMarker } from './ports.ts'
+import { type CoordinatorClock, type CoordinatorLog, isMarker, type LogEntry, type LogRecord } from './ports.ts'
 
 export class SimulatedClock implements CoordinatorClock {
   private nowMs = 1_700_000_000_000
@@ -64,7 +65,7 @@ export async function settled(): Promise<void> {
 
 export class SimulatedLog implements CoordinatorLog {
   /** One element for each append. */
-  readonly batches: (readonly LogRecord[])[] = []
+  readonly batches: (readonly LogEntry[])[] = []
   /** While true, appends wait for `release`. */
   isHeld = false
   /** The next append fails with it; `isKept` tells whether its records stay in the log all the same. */
@@ -73,12 +74,16 @@ export class SimulatedLog implements CoordinatorLog {
   loads = 0
   private waiting: (() => void)[] = []
 
-  get records(): LogRecord[] {
+  get entries(): LogEntry[] {
     return this.batches.flat()
   }
 
-  async append(records: readonly LogRecord[]): Promise<void> {
-    const batch = [...records]
+  get records(): LogRecord[] {
+    return this.entries.filter((entry): entry is LogRecord => !isMarker(entry))
+  }
+
+  async append(entries: readonly LogEntry[]): Promise<void> {
+    const batch = [...entries]
     if (this.isHeld) await new Promise<void>((resolve) => this.waiting.push(resolve))
     const { failure } = this
     this.failure = null
@@ -91,11 +96,15 @@ export class SimulatedLog implements CoordinatorLog {
     for (const resolve of this.waiting.splice(0)) resolve()
   }
 
-  async load(replay: (key: Buffer, value: Buffer | null, offset: bigint, timestamp: bigint) => void): Promise<void> {
+  async load(replay: ReplayRecord, replayMarker: (marker: TransactionMarker) => void): Promise<void> {
     this.loads++
     if (this.isHeld) await new Promise<void>((resolve) => this.waiting.push(resolve))
     if (this.loadFailure !== null) throw this.loadFailure
     let offset = 0n
-    for (const { key, value } of this.records) replay(key, value, offset++, 0n)
+    for (const entry of this.entries) {
+      if (isMarker(entry)) replayMarker(entry.marker)
+      else replay(entry.key, entry.value, offset, 0n, entry.producer)
+      offset++
+    }
   }
 }
