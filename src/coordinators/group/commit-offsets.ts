@@ -51,7 +51,19 @@ export function commitOffsets(
 
   const { retentionTimeMs } = request
   const expireTimestampMs = retentionTimeMs < 0n ? null : Math.min(now + Number(retentionTimeMs), Number.MAX_SAFE_INTEGER)
-  const topics = request.topics.map(({ name, partitions }) => {
+  return out.reply(writeOffsets(out, groups, request.groupId, request.topics, expireTimestampMs, now))
+}
+
+/** What was found to be allowed. Each partition is told whether its metadata can be stored. */
+export function writeOffsets(
+  out: GroupOutcome<unknown>,
+  groups: Groups,
+  groupId: string,
+  offsets: CommitRequest['topics'],
+  expireTimestampMs: number | null,
+  now: number,
+): CommitResponse {
+  const topics = offsets.map(({ name, partitions }) => {
     // A value that carries its own expiry has no place for a topic id.
     const topicId = expireTimestampMs === null ? (groups.topicIdOf(name) ?? ZERO_UUID) : ZERO_UUID
     return {
@@ -62,7 +74,7 @@ export function commitOffsets(
           return { partitionIndex, errorCode: ErrorCode.OFFSET_METADATA_TOO_LARGE }
         }
         out.write(
-          offsetRecord(request.groupId, name, partitionIndex, {
+          offsetRecord(groupId, name, partitionIndex, {
             offset: committedOffset,
             leaderEpoch: committedLeaderEpoch,
             metadata,
@@ -75,11 +87,11 @@ export function commitOffsets(
       }),
     }
   })
-  return out.reply({ topics })
+  return { topics }
 }
 
 /** The whole request fails alike: each partition is told. */
-export function refusedCommit(request: CommitRequest, errorCode: number): CommitResponse {
+export function refusedCommit(request: Pick<CommitRequest, 'topics'>, errorCode: number): CommitResponse {
   return {
     topics: request.topics.map(({ name, partitions }) => ({
       name,

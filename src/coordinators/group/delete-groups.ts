@@ -11,9 +11,7 @@ export function deleteGroup(groups: Groups, groupId: string): GroupOutcome<numbe
   const group = groups.get(groupId)
   if (group === undefined) return out.reply(ErrorCode.GROUP_ID_NOT_FOUND)
   if (group.state !== 'Empty') return out.reply(ErrorCode.NON_EMPTY_GROUP)
-  for (const [topic, partitions] of groups.offsets.of(groupId)) {
-    for (const partition of partitions.keys()) out.write(offsetRecord(groupId, topic, partition, null))
-  }
+  for (const [topic, partition] of groups.partitionsWithOffsets(groupId)) out.write(offsetRecord(groupId, topic, partition, null))
   bury(group, out)
   out.note(`group ${groupId}: deleted`)
   return out.reply(ErrorCode.NONE)

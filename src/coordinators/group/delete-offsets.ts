@@ -16,7 +16,8 @@ export function deleteOffsets(groups: Groups, request: OffsetDeleteRequest): Gro
     name,
     partitions: partitions.map(({ partitionIndex }) => {
       if (group.isSubscribedTo(name)) return { partitionIndex, errorCode: ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC }
-      if (groups.offsets.get(groupId, name, partitionIndex) !== undefined) {
+      const isCommitted = groups.offsets.get(groupId, name, partitionIndex) !== undefined
+      if (isCommitted || groups.pending.has(groupId, name, partitionIndex)) {
         out.write(offsetRecord(groupId, name, partitionIndex, null))
       }
       return { partitionIndex, errorCode: ErrorCode.NONE }
@@ -29,11 +30,10 @@ export function deleteOffsets(groups: Groups, request: OffsetDeleteRequest): Gro
  * Topics are gone, and with them what a group has committed for them: a topic made later under the same name starts from nothing.
  * Answers how many offsets that were.
  */
-export function dropTopicOffsets(groups: Groups, groupId: string, topics: Iterable<string>): GroupOutcome<number> {
+export function dropTopicOffsets(groups: Groups, groupId: string, topics: ReadonlySet<string>): GroupOutcome<number> {
   const out = new GroupOutcome<number>()
-  const committed = groups.offsets.of(groupId)
-  for (const topic of topics) {
-    for (const partition of committed.get(topic)?.keys() ?? []) out.write(offsetRecord(groupId, topic, partition, null))
+  for (const [topic, partition] of groups.partitionsWithOffsets(groupId)) {
+    if (topics.has(topic)) out.write(offsetRecord(groupId, topic, partition, null))
   }
   return out.reply(out.records.length)
 }

@@ -17,13 +17,13 @@ export function expireOffsets(groups: Groups, groupId: string, now: number): Gro
     const inUse = idleSince === null || group.isSubscribedTo(topic)
     for (const [partition, committed] of partitions) {
       const expiry = committed.expireTimestampMs ?? (idleSince?.(committed) ?? 0) + groups.config.offsetsRetentionMs
-      if (inUse || now < expiry) kept++
+      if (inUse || now < expiry || groups.pending.has(groupId, topic, partition)) kept++
       else out.write(offsetRecord(groupId, topic, partition, null))
     }
   }
   const expired = out.records.length
   if (expired > 0) out.note(`group ${groupId}: ${expired} committed offsets have expired`)
-  if (kept === 0 && group.state === 'Empty' && group.pendingMembers.size === 0) {
+  if (kept === 0 && !groups.pending.hasAny(groupId) && group.state === 'Empty' && group.pendingMembers.size === 0) {
     if (group.isStored || expired > 0) bury(group, out)
     else groups.forgetIfUnused(group)
   }

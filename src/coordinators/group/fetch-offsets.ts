@@ -10,6 +10,8 @@ export interface FetchOffsetsRequest {
   readonly groupId: string
   /** Null for everything the group has committed. */
   readonly topics: readonly { readonly name: string; readonly partitionIndexes: readonly number[] }[] | null
+  /** Refuses, with UNSTABLE_OFFSET_COMMIT, partitions that an open transaction has an offset for (KIP-447). */
+  readonly requireStable?: boolean
 }
 
 export interface FetchOffsetsResponse {
@@ -28,34 +30,46 @@ export interface FetchOffsetsResponse {
 }
 
 export function fetchOffsets(groups: Groups, request: FetchOffsetsRequest): GroupOutcome<FetchOffsetsResponse> {
-  const { groupId } = request
-  const topics = request.topics === null ? everything(groups, groupId) : named(groups, groupId, request.topics)
+  const { groupId, requireStable = false } = request
+  const isUnstable = (topic: string, partition: number) => requireStable && groups.pending.has(groupId, topic, partition)
+  const topics =
+    request.topics === null ? everything(groups, groupId, isUnstable) : named(groups, groupId, request.topics, isUnstable)
   return new GroupOutcome<FetchOffsetsResponse>().reply({ groupId, errorCode: ErrorCode.NONE, topics })
 }
 
-function named(groups: Groups, groupId: string, topics: NonNullable<FetchOffsetsRequest['topics']>) {
+type IsUnstable = (topic: string, partition: number) => boolean
+
+function named(
+  groups: Groups,
+  groupId: string,
+  topics: NonNullable<FetchOffsetsRequest['topics']>,
+  isUnstable: IsUnstable,
+): FetchOffsetsResponse['topics'] {
   return topics.map(({ name, partitionIndexes }) => {
     const current = groups.topicIdOf(name)
     const partitions = groups.offsets.of(groupId).get(name)
     return {
       name,
       partitions: partitionIndexes.map((partitionIndex) => {
+        if (isUnstable(name, partitionIndex)) return noOffset(partitionIndex, ErrorCode.UNSTABLE_OFFSET_COMMIT)
         const committed = partitions?.get(partitionIndex)
         return committed === undefined || isOfFormerTopic(committed, current)
-          ? { partitionIndex, committedOffset: -1n, committedLeaderEpoch: -1, metadata: '', errorCode: ErrorCode.NONE }
+          ? noOffset(partitionIndex, ErrorCode.NONE)
           : answer(partitionIndex, committed)
       }),
     }
   })
 }
 
-function everything(groups: Groups, groupId: string): FetchOffsetsResponse['topics'] {
+/** As in Kafka, what only an open transaction has an offset for is not mentioned. */
+function everything(groups: Groups, groupId: string, isUnstable: IsUnstable): FetchOffsetsResponse['topics'] {
   const topics = []
   for (const [name, committed] of groups.offsets.of(groupId)) {
     const current = groups.topicIdOf(name)
     const partitions = []
     for (const [partitionIndex, offset] of committed) {
-      if (!isOfFormerTopic(offset, current)) partitions.push(answer(partitionIndex, offset))
+      if (isUnstable(name, partitionIndex)) partitions.push(noOffset(partitionIndex, ErrorCode.UNSTABLE_OFFSET_COMMIT))
+      else if (!isOfFormerTopic(offset, current)) partitions.push(answer(partitionIndex, offset))
     }
     if (partitions.length > 0) topics.push({ name, partitions })
   }
@@ -65,6 +79,10 @@ function everything(groups: Groups, groupId: string): FetchOffsetsResponse['topi
 /** The topic was deleted and made anew while nobody here could drop its offsets: they mean nothing in the new one. */
 function isOfFormerTopic({ topicId }: CommittedOffset, current: string | undefined): boolean {
   return topicId !== ZERO_UUID && current !== undefined && topicId !== current
+}
+
+function noOffset(partitionIndex: number, errorCode: number) {
+  return { partitionIndex, committedOffset: -1n, committedLeaderEpoch: -1, metadata: '', errorCode }
 }
 
 function answer(partitionIndex: number, { offset, leaderEpoch, metadata }: CommittedOffset) {

@@ -13,6 +13,8 @@ import { partitionFor } from '../runtime/partition-for.ts'
 import { PartitionRuntime } from '../runtime/partition-runtime.ts'
 import type { CoordinatorClock, CoordinatorLog, Report } from '../runtime/ports.ts'
 import { type CommitRequest, type CommitResponse, commitOffsets, refusedCommit } from './commit-offsets.ts'
+import { commitTransactionalOffsets, type TransactionalCommitRequest } from './commit-transactional-offsets.ts'
+import { completeTransaction } from './complete-transaction.ts'
 import { deleteGroup } from './delete-groups.ts'
 import { deleteOffsets, dropTopicOffsets } from './delete-offsets.ts'
 import { describeGroup, type GroupDescription, undescribed } from './describe-groups.ts'
@@ -26,6 +28,7 @@ import { heartbeat } from './heartbeat.ts'
 import { joinGroup } from './join-group.ts'
 import { type LeaveResponse, leaveGroup } from './leave-group.ts'
 import { type GroupListing, listGroups } from './list-groups.ts'
+import type { TransactionEnd, TransactionGuard } from './producers.ts'
 import { refusedJoin } from './rebalance.ts'
 import { refusedSync, syncGroup } from './sync-group.ts'
 
@@ -40,8 +43,17 @@ export interface GroupCoordinatorOptions {
   readonly uuid: () => string
   /** Guards offsets of a topic that was deleted from one of the same name. Left out, names are all that counts. */
   readonly topicIdOf?: TopicIdOf
+  /** Left out, whoever commits in a transaction is believed to be in it. */
+  readonly verifyTransaction?: VerifyTransaction
   readonly report: Report
 }
+
+/**
+ * Asks the coordinator of the transaction whether the partition of `__consumer_offsets` is in it, or to add the partition where the
+ * producer leaves that to us (version 5 of TxnOffsetCommit). Answers the error code that the producer is to be told, NONE to go on.
+ * Asked before the first write of a transaction to the partition, or its end might miss it (KIP-890).
+ */
+export type VerifyTransaction = (request: TransactionalCommitRequest, partition: number, version: number) => Promise<number>
 
 /** Who sent a request, and in which version. */
 export interface GroupRequestContext {
@@ -55,6 +67,8 @@ type Runtime = PartitionRuntime<GroupMachine, GroupRecord, GroupTimer>
 
 /** Groups that one sweep looks at before others get their turn. */
 const GROUPS_PER_SWEEP = 200
+/** Tries to write in a transaction that seems to end each time just when it was found open. */
+const VERIFICATIONS = 3
 /** What records of `__consumer_offsets` can hold: their strings have an int16 for their length. */
 const LONGEST_STRING_BYTES = 32_767
 /** What is put behind a client id or an instance id to make a member id. */
@@ -184,6 +198,47 @@ export class GroupCoordinator {
     )
   }
 
+  /**
+   * Resolves when the offsets are stored, pending until `completeTransaction`. In the order of the request.
+   */
+  async txnOffsetCommit(request: TransactionalCommitRequest, { version }: { readonly version: number }): Promise<CommitResponse> {
+    const { groupId } = request
+    // Older producers take a coordinator that loads for a failure of theirs.
+    const refuse = (errorCode: number) =>
+      refusedCommit(
+        request,
+        version < 2 && errorCode === ErrorCode.COORDINATOR_LOAD_IN_PROGRESS ? ErrorCode.COORDINATOR_NOT_AVAILABLE : errorCode,
+      )
+    if (!isGroupId(groupId)) return refuse(ErrorCode.INVALID_GROUP_ID)
+    for (let attempt = 0; attempt < VERIFICATIONS; attempt++) {
+      const guard = await this.verify(request, version)
+      if (typeof guard === 'number') return refuse(guard)
+      const response = await this.run<CommitResponse | null>(
+        groupId,
+        (groups, _ticket, now) => commitTransactionalOffsets(groups, request, guard, now),
+        refuse,
+      )
+      if (response !== null) return response
+    }
+    return refuse(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+  }
+
+  /**
+   * Writes the marker that ends a producer's transaction in a partition of `__consumer_offsets`, and lets the offsets that it holds
+   * count, or be forgotten. Answers, when that is committed, the error code that WriteTxnMarkers has for the partition.
+   */
+  async completeTransaction(partition: number, end: TransactionEnd): Promise<number> {
+    try {
+      const runtime = this.partitions.get(partition)
+      if (runtime === undefined) return ErrorCode.NOT_LEADER_OR_FOLLOWER
+      return await runtime.run<number>((groups) => completeTransaction(groups, end))
+    } catch (error) {
+      if (!(error instanceof KafkaError)) this.options.report('ending a transaction failed', error)
+      // Whoever sends markers knows of leaders, not of group coordinators.
+      return isElsewhere(codeOf(error)) ? ErrorCode.NOT_LEADER_OR_FOLLOWER : codeOf(error)
+    }
+  }
+
   /** One group. Answers with the topics and partitions of the request, or with all that the group has committed. */
   offsetFetch(request: FetchOffsetsRequest): Promise<FetchOffsetsResponse> {
     return this.run<FetchOffsetsResponse>(
@@ -201,9 +256,9 @@ export class GroupCoordinator {
 
   /** Topics were deleted: forgets what groups have committed for them. Resolves when that is stored. */
   async onTopicsDeleted(topics: Iterable<string>): Promise<void> {
-    const names = [...topics]
+    const names = new Set(topics)
     await this.sweep(
-      (groups) => groups.offsets.groupIds(),
+      (groups) => groups.groupIdsWithOffsets(),
       (groups, groupId) => dropTopicOffsets(groups, groupId, names),
     )
   }
@@ -293,6 +348,28 @@ export class GroupCoordinator {
     }
   }
 
+  /** What to show when the offsets are written, or the error code of why they must not be. */
+  private async verify(request: TransactionalCommitRequest, version: number): Promise<TransactionGuard | number> {
+    const { verifyTransaction, report } = this.options
+    const { groupId } = request
+    try {
+      const { guard, isOpen } = this.runtimeFor(groupId).touch(({ producers }) =>
+        new GroupOutcome<{ guard: TransactionGuard; isOpen: boolean }>().reply({
+          guard: producers.guard(request),
+          isOpen: producers.isOpen(request),
+        }),
+      )
+      if (isOpen || verifyTransaction === undefined) return guard
+      const errorCode = await verifyTransaction(request, this.partitionFor(groupId), version)
+      if (errorCode === ErrorCode.NONE) return guard
+      // Producers send it to be tried again, which is not among what they expect of a group coordinator.
+      return errorCode === ErrorCode.NOT_ENOUGH_REPLICAS ? ErrorCode.COORDINATOR_NOT_AVAILABLE : errorCode
+    } catch (error) {
+      if (!(error instanceof KafkaError)) report(`a transaction of producer ${request.producerId} could not be verified`, error)
+      return codeOf(error)
+    }
+  }
+
   /** Takes a step for each of the groups of each partition, a few at a time. What fails is tried again with the next sweep. */
   private async sweep(
     groupIds: (groups: Groups) => Iterable<string>,
@@ -324,6 +401,14 @@ export class GroupCoordinator {
 
 function codeOf(error: unknown): number {
   return error instanceof KafkaError ? error.errorCode : ErrorCode.UNKNOWN_SERVER_ERROR
+}
+
+function isElsewhere(errorCode: number): boolean {
+  return (
+    errorCode === ErrorCode.NOT_COORDINATOR ||
+    errorCode === ErrorCode.COORDINATOR_NOT_AVAILABLE ||
+    errorCode === ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
+  )
 }
 
 function isGroupId(groupId: string): boolean {

@@ -1,5 +1,4 @@
-// Committed offsets: per group, topic and partition the last position that was stored. All of it is persisted; `replay` in groups.ts
-// is the only one who changes it.
+// What a group has stored of a partition. All of it is persisted; `replay` in groups.ts is the only one who changes it.
 
 export interface CommittedOffset {
   readonly offset: bigint
@@ -14,44 +13,7 @@ export interface CommittedOffset {
   readonly topicId: string
 }
 
-type Partitions = Map<number, CommittedOffset>
-
-export class Offsets {
-  private readonly groups = new Map<string, Map<string, Partitions>>()
-
-  get(groupId: string, topic: string, partition: number): CommittedOffset | undefined {
-    return this.groups.get(groupId)?.get(topic)?.get(partition)
-  }
-
-  /** Partitions by topic; empty if there are none. */
-  of(groupId: string): ReadonlyMap<string, ReadonlyMap<number, CommittedOffset>> {
-    return this.groups.get(groupId) ?? NONE
-  }
-
-  hasAny(groupId: string): boolean {
-    return this.groups.has(groupId)
-  }
-
-  groupIds(): IterableIterator<string> {
-    return this.groups.keys()
-  }
-
-  set(groupId: string, topic: string, partition: number, committed: CommittedOffset): void {
-    const topics = this.groups.get(groupId) ?? new Map<string, Partitions>()
-    const partitions = topics.get(topic) ?? new Map<number, CommittedOffset>()
-    if (topics.size === 0) this.groups.set(groupId, topics)
-    if (partitions.size === 0) topics.set(topic, partitions)
-    partitions.set(partition, committed)
-  }
-
-  delete(groupId: string, topic: string, partition: number): void {
-    const topics = this.groups.get(groupId)
-    const partitions = topics?.get(topic)
-    if (topics === undefined || partitions === undefined) return
-    partitions.delete(partition)
-    if (partitions.size === 0) topics.delete(topic)
-    if (topics.size === 0) this.groups.delete(groupId)
-  }
+export interface StoredOffset extends CommittedOffset {
+  /** Grows from record to record of the log: of two commits the one that was written later counts, whenever it came to count. */
+  readonly order: number
 }
-
-const NONE: ReadonlyMap<string, ReadonlyMap<number, CommittedOffset>> = new Map()

@@ -7,10 +7,13 @@ import type { ErrorName } from '../../protocol/error-codes.ts'
 import { errorName } from '../../protocol/error-codes.ts'
 import type { JoinGroupResponseInput } from '../../protocol/messages/11-join-group.ts'
 import type { SyncGroupResponseInput } from '../../protocol/messages/14-sync-group.ts'
+import type { TransactionResult } from '../../protocol/records/control-record.ts'
 import type { Ticket } from '../runtime/outcome.ts'
-import type { LogRecord } from '../runtime/ports.ts'
+import { isMarker, type LogEntry, type LogRecord, type Producer } from '../runtime/ports.ts'
 import type { ClassicGroup } from './classic-group.ts'
 import { commitOffsets } from './commit-offsets.ts'
+import { commitTransactionalOffsets } from './commit-transactional-offsets.ts'
+import { completeTransaction } from './complete-transaction.ts'
 import { fetchOffsets } from './fetch-offsets.ts'
 import { defaultGroupConfig, type GroupConfig } from './group-config.ts'
 import type { GroupOutcome, GroupTimer } from './group-records.ts'
@@ -31,7 +34,7 @@ interface Named {
 export class Workbench {
   readonly groups: Groups
   /** What would be in the log, in its stored form. */
-  readonly log: LogRecord[] = []
+  readonly entries: LogEntry[] = []
   /** Wall and monotonic time alike. */
   now = 1_000_000
   private readonly timers = new Map<GroupTimer, number>()
@@ -43,14 +46,20 @@ export class Workbench {
   }
 
   /** Another coordinator takes over what was stored. */
-  static restartedFrom(log: readonly LogRecord[], config: Partial<GroupConfig> = {}): Workbench {
+  static restartedFrom(log: readonly LogEntry[], config: Partial<GroupConfig> = {}): Workbench {
     const bench = new Workbench(config)
-    for (const { key, value } of log) {
-      bench.groups.replay(groupCodec.decode(key, value)!)
-      bench.log.push({ key, value })
+    for (const entry of log) {
+      if (isMarker(entry)) bench.groups.replayMarker(entry.marker)
+      else bench.groups.replay(groupCodec.decode(entry.key, entry.value)!, entry.producer)
+      bench.entries.push(entry)
     }
     bench.take(resumeSessions(bench.groups, bench.now))
     return bench
+  }
+
+  /** The records among the entries. */
+  get log(): LogRecord[] {
+    return this.entries.filter((entry): entry is LogRecord => !isMarker(entry))
   }
 
   get group(): ClassicGroup {
@@ -65,9 +74,14 @@ export class Workbench {
       if (delayMs === null) this.timers.delete(timer)
       else this.timers.set(timer, this.now + delayMs)
     }
+    const { producer, marker } = outcome
     for (const record of outcome.records) {
-      this.log.push(groupCodec.encode(record))
-      this.groups.replay(record)
+      this.entries.push({ ...groupCodec.encode(record), producer })
+      this.groups.replay(record, producer)
+    }
+    if (marker !== undefined) {
+      this.entries.push({ marker })
+      this.groups.replayMarker(marker)
     }
     for (const { ticket, response } of outcome.answers) this.put((ticket as unknown as Named).name, response)
     if (name !== undefined && outcome.response !== undefined) this.put(name, outcome.response)
@@ -171,10 +185,43 @@ export class Workbench {
     return errorName(this.take(commitOffsets(this.groups, request, version, this.now)).topics[0].partitions[0].errorCode)
   }
 
+  /** In a transaction, by the rules of version 3 on if it tells of a member. */
+  commitIn(producer: Producer, topic: string, offset: bigint, from: Partial<CommitFrom> = {}): ErrorName {
+    const { memberId = '', generationId = -1, groupInstanceId = null, metadata = '' } = from
+    const request = {
+      ...producer,
+      transactionalId: 'transactional',
+      groupId: GROUP,
+      generationId,
+      memberId,
+      groupInstanceId,
+      topics: [
+        {
+          name: topic,
+          partitions: [{ partitionIndex: 0, committedOffset: offset, committedLeaderEpoch: 7, committedMetadata: metadata }],
+        },
+      ],
+    }
+    const guard = this.groups.producers.guard(producer)
+    const response = this.take(commitTransactionalOffsets(this.groups, request, guard, this.now))
+    return errorName(response!.topics[0].partitions[0].errorCode)
+  }
+
+  end(producer: Producer, result: TransactionResult, transactionVersion = 1, coordinatorEpoch = 0): ErrorName {
+    return errorName(this.take(completeTransaction(this.groups, { ...producer, result, transactionVersion, coordinatorEpoch })))
+  }
+
   /** Of partition 0; -1n for none. */
   committed(topic: string): bigint {
     const request = { groupId: GROUP, topics: [{ name: topic, partitionIndexes: [0] }] }
     return this.take(fetchOffsets(this.groups, request)).topics[0].partitions[0].committedOffset
+  }
+
+  /** As `committed`, for somebody who insists on stable offsets; the name of the error if there is one. */
+  stableOffset(topic: string): bigint | ErrorName {
+    const request = { groupId: GROUP, topics: [{ name: topic, partitionIndexes: [0] }], requireStable: true }
+    const { errorCode, committedOffset } = this.take(fetchOffsets(this.groups, request)).topics[0].partitions[0]
+    return errorCode === 0 ? committedOffset : errorName(errorCode)
   }
 
   // ── whole conversations ───────────────────────────────────────────────────────────────────────────────────────────
