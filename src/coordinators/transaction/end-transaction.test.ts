@@ -157,3 +157,16 @@ test('an abort of nothing under the last epoch has a new id, too', () => {
   assert.deepEqual(bench.endAndBump({ id, epoch: 32_766 }, 'abort'), next)
   assert.deepEqual(bench.endAndBump({ id, epoch: 32_766 }, 'abort'), next)
 })
+
+test('a fenced producer of the newer rules is not taken for the one of the older that has fenced it', () => {
+  for (const how of ['commit', 'abort'] as const) {
+    const bench = new Workbench()
+    const zombie = bench.begin()
+    const owner = bench.begin()
+    bench.add(owner, [0], 0)
+    bench.end(owner, how)
+    assert.equal(bench.endAndBump(zombie, how), 'PRODUCER_FENCED')
+    bench.complete()
+    assert.equal(bench.endAndBump(zombie, how), 'PRODUCER_FENCED')
+  }
+})

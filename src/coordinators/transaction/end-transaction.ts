@@ -62,8 +62,7 @@ export function endTransactionAndBump(
   if (transaction.producerId !== producerId && !isRetryAcrossIds) {
     return out.reply(refusedEnd(ErrorCode.INVALID_PRODUCER_ID_MAPPING))
   }
-  const hasEnded = transaction.state !== 'Ongoing' && transaction.state !== 'Empty'
-  if (hasEnded && (isRetryAcrossIds || transaction.producerEpoch === producerEpoch + 1)) {
+  if (isRetryAcrossIds ? hasEnded(transaction) : wasEndedBy(transaction, producerEpoch)) {
     return out.reply(repeatedEnd(transaction, committed))
   }
   if (transaction.producerEpoch !== producerEpoch || isPrepared(transaction)) {
@@ -85,6 +84,18 @@ export function endTransactionAndBump(
   out.writeTransaction(isOngoing ? prepared : complete)
   const next = { producerId: complete.producerId, producerEpoch: complete.producerEpoch }
   return out.reply({ errorCode: ErrorCode.NONE, ...next, hasEnded: isOngoing })
+}
+
+function hasEnded({ state }: Transaction): boolean {
+  return state !== 'Ongoing' && state !== 'Empty'
+}
+
+/**
+ * Kafka looks at the epoch alone. Where the transaction was ended by the older rules, the epoch before is that of another producer,
+ * which has been fenced, and would be handed the epoch of the one that has fenced it.
+ */
+function wasEndedBy(transaction: Transaction, epoch: number): boolean {
+  return hasEnded(transaction) && transaction.transactionVersion >= 2 && transaction.producerEpoch === epoch + 1
 }
 
 export function refusedEnd(errorCode: number): EndTxnResult {
