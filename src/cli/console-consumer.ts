@@ -57,6 +57,8 @@ interface Flags {
 
 /** How long a poll waits at most: that is how soon an idle consumer notices that its time is up. */
 const POLL_MS = 1000
+/** How long a topic may take to appear. */
+const TOPIC_TIMEOUT_MS = 10_000
 /** Committing and leaving must not keep people who pressed Ctrl-C. */
 const CLOSE_TIMEOUT_MS = 5000
 
@@ -101,7 +103,9 @@ export async function run(args: string[]): Promise<void> {
     const connection = { bootstrapServer: flags.bootstrapServer, commandConfig }
     await withCluster(connection, { clientId: 'console-consumer', properties: given }, async (cluster, properties) => {
       const source =
-        flags.partition === undefined ? groupSource(cluster, flags, properties) : partitionSource(cluster, flags, properties)
+        flags.partition === undefined
+          ? groupSource(cluster, flags, properties)
+          : await partitionSource(cluster, flags, properties)
       await print(source, formatter, flags)
     })
   })
@@ -141,6 +145,8 @@ interface Source {
   wake(): void
   seek(partition: TopicPartition, offset: bigint): void
   close(timeoutMs: number): Promise<void>
+  /** Topics that are waited for. */
+  readonly missing?: readonly string[]
 }
 
 function groupSource(cluster: ClusterClient, flags: Flags, properties: Properties): Source {
@@ -170,8 +176,13 @@ function groupSource(cluster: ClusterClient, flags: Flags, properties: Propertie
   return consumer
 }
 
-function partitionSource(cluster: ClusterClient, flags: Flags, properties: Properties): Source {
+async function partitionSource(cluster: ClusterClient, flags: Flags, properties: Properties): Promise<Source> {
   const partition = { topic: flags.topic!, partition: flags.partition! }
+  // A group waits for topics that do not exist yet; who names a partition should know whether it does.
+  const topic = await cluster.topic(partition.topic, { allowAutoTopicCreation: true, timeoutMs: TOPIC_TIMEOUT_MS })
+  if (topic.partitions[partition.partition] === undefined) {
+    throw new UsageError(`topic ${topic.name} has no partition ${partition.partition}, it has ${topic.partitions.length}`)
+  }
   const options = consumerOptions(properties)
   const consumer = new Consumer(cluster, options)
   consumer.assign([partition])
@@ -209,12 +220,17 @@ async function print(source: Source, formatter: RecordFormatter, flags: Flags): 
   })
   let count = 0
   let lastRecordMs = performance.now()
+  let warned = false
   try {
     while (!stopped && count < maxMessages) {
       const leftMs = lastRecordMs + timeoutMs - performance.now()
       if (leftMs <= 0) break
       const records = await source.poll(Math.min(POLL_MS, leftMs))
       if (records.length > 0) lastRecordMs = performance.now()
+      if (!warned && source.missing !== undefined && source.missing.length > 0) {
+        warned = true
+        process.stderr.write(`Waiting for ${source.missing.join(', ')}: there is no such topic yet\n`)
+      }
       const wanted = records.slice(0, maxMessages - count)
       // What is not printed must not be committed.
       for (const [, [first]] of Map.groupBy(records.slice(wanted.length), ({ topic, partition }) => `${topic}/${partition}`)) {

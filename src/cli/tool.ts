@@ -2,6 +2,7 @@
 
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { ClusterClient } from '../client/cluster-client.ts'
+import { TimeoutError } from '../client/errors.ts'
 import { realClock } from '../host/clock.ts'
 import { realRandom } from '../host/random.ts'
 import { realNetwork } from '../host/real-network.ts'
@@ -158,7 +159,8 @@ export async function withCluster<T>(
     await cluster
       .retrying('connecting', CONNECT_TIMEOUT_MS, () => cluster.anyBroker())
       .catch((error) => {
-        throw error.cause ?? error
+        // Why it failed says more than that the time was up.
+        throw error instanceof TimeoutError ? (error.cause ?? error) : error
       })
     return await work(cluster, properties)
   } finally {

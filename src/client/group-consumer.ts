@@ -49,11 +49,13 @@ export class GroupConsumer {
   private readonly membership: GroupMembership
   private readonly options: Required<Omit<GroupConsumerOptions, 'groupInstanceId' | keyof ConsumerOptions>>
   private topics: readonly string[] | RegExp = []
+  /** As it was given, without its anchors. */
+  private expression = ''
   private listener: RebalanceListener = {}
 
   private subscribed: readonly string[] = []
   private topicsReadAtMs = Number.NEGATIVE_INFINITY
-  private missingTopics = false
+  private missingTopics: readonly string[] = []
   private needsJoin = true
   private reading: Promise<void> | undefined
   private joining: Promise<void> | undefined
@@ -89,6 +91,7 @@ export class GroupConsumer {
   /** Topics by name, or all whose whole name matches; internal ones are left out then. Takes effect with the next poll. */
   subscribe(topics: readonly string[] | RegExp, listener: RebalanceListener = {}): void {
     this.topics = topics instanceof RegExp ? new RegExp(`^(?:${topics.source})$`, topics.flags.replace(/[gy]/g, '')) : topics
+    this.expression = topics instanceof RegExp ? topics.source : ''
     this.listener = listener
     this.needsJoin = true
     this.topicsReadAtMs = Number.NEGATIVE_INFINITY
@@ -102,6 +105,11 @@ export class GroupConsumer {
   /** As the coordinator knows it; empty before the first join. */
   get member(): GroupMember {
     return this.membership.member
+  }
+
+  /** Topics that were not there when last looked for; they are looked for again soon. Of an expression: itself, if nothing matches. */
+  get missing(): readonly string[] {
+    return this.missingTopics
   }
 
   seek(partition: TopicPartition, offset: bigint): void {
@@ -191,7 +199,7 @@ export class GroupConsumer {
   // ── topics ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   private mustReadTopics(): boolean {
-    const maxAgeMs = this.missingTopics ? MISSING_TOPICS_MS : TOPICS_MAX_AGE_MS
+    const maxAgeMs = this.missingTopics.length > 0 ? MISSING_TOPICS_MS : TOPICS_MAX_AGE_MS
     return this.clock.monotonicMs() - this.topicsReadAtMs >= maxAgeMs
   }
 
@@ -218,14 +226,14 @@ export class GroupConsumer {
     if (topics instanceof RegExp) {
       const matches = view.topics.filter((topic) => !topic.isInternal && topics.test(topic.name))
       subscribed = matches.map((topic) => topic.name).sort()
-      this.missingTopics = subscribed.length === 0
+      this.missingTopics = subscribed.length === 0 ? [this.expression] : []
     } else {
       for (const [topic, code] of view.topicErrors) {
         const error = new KafkaError(code, `topic ${topic}: ${code}`)
         if (!error.retriable) this.failure = error
       }
       subscribed = topics
-      this.missingTopics = view.topicErrors.size > 0
+      this.missingTopics = [...view.topicErrors.keys()]
     }
     const isNew = subscribed.join() !== this.subscribed.join()
     const hasGrown =
