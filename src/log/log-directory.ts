@@ -64,6 +64,8 @@ export class LogDirectory {
   private readonly report: Report
   private currentState: DirectoryState = 'online'
   private failure: KafkaError | undefined
+  /** What the files may say instead: a write is under way, or has failed. */
+  private readonly unconfirmed = new Map<Checkpoint, OffsetMap>()
   private readonly saving = new Map<Checkpoint, Promise<void>>()
   private readonly waitingSave = new Map<Checkpoint, Promise<void>>()
 
@@ -200,9 +202,14 @@ export class LogDirectory {
 
   /** Whether some checkpoint still speaks of a log of this name. */
   remembers(name: string): boolean {
-    return [this.recoveryPoints, this.logStartOffsets, this.highWatermarks, this.cleanedOffsets].some((offsets) =>
-      offsets.has(name),
-    )
+    const saved = [this.recoveryPoints, this.logStartOffsets, this.highWatermarks, this.cleanedOffsets]
+    return [...saved, ...this.unconfirmed.values()].some((offsets) => offsets.has(name))
+  }
+
+  /** Whether a crash now could leave the word that the log of this name is synced beyond `offset`. */
+  maySayBeyond(offset: bigint, name: string): boolean {
+    const saved = [this.recoveryPoints, this.unconfirmed.get(RECOVERY_POINT_CHECKPOINT)]
+    return saved.some((points) => (points?.get(name) ?? 0n) > offset)
   }
 
   /** With everything flushed and closed. */
@@ -228,8 +235,10 @@ export class LogDirectory {
         entries.push({ topic: log.topic, partition: log.partition, offset })
         next.push([log.name, offset])
       }
-      if (same(saved, next)) return
+      if (same(saved, next) && !this.unconfirmed.has(name)) return
+      this.unconfirmed.set(name, new Map(next))
       await this.disk.replaceFile(`${this.path}/${name}`, encodeOffsetCheckpoint(entries))
+      this.unconfirmed.delete(name)
       saved.clear()
       for (const [log, offset] of next) saved.set(log, offset)
     }

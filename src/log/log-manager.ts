@@ -318,6 +318,8 @@ export class LogManager {
     const { disk, clock, report } = this.env
     const startedMs = clock.monotonicMs()
     try {
+      // A process that was killed may have left names that a power cut would take back.
+      await disk.syncDirectory(directory.path)
       const entries = await disk.list(directory.path)
       const names = entries.filter(({ isDirectory }) => isDirectory).map(({ name }) => name)
       await inParallel(names, (name) => this.loadOne(directory, name))

@@ -27,6 +27,8 @@ export interface ReadableLog {
   /** In order; replaced, never changed, when segments come and go. */
   readonly segments: readonly Segment[]
   readonly logStartOffset: bigint
+  /** Why nothing can be read. */
+  readonly failed: KafkaError | undefined
   readonly config: LogConfig
   onCorrupt(segment: Segment, position: number, reason: string): void
   /** The changes to segments that are under way have been made. */
@@ -202,19 +204,25 @@ export class LogReader {
   /** The newest timestamp of a segment's batches that lie, wholly or in part, between the two offsets. */
   private async newestWithin(segment: Segment, startOffset: bigint, limitOffset: bigint): Promise<bigint> {
     const newest = await segment.newest()
-    if (newest.offset >= startOffset && newest.offset < limitOffset) return newest.timestamp
+    if (segment.baseOffset >= startOffset && newest.offset < limitOffset) return newest.timestamp
     let timestamp = -1n
+    let straddling: { position: number; size: number } | undefined
     await this.pool.use(segment.path('.log'), 'read', (file) =>
       scanBatches(file, {
         ...headers(segment, 0),
-        visit(header, at) {
+        visit(header, at, position, size) {
           if (lastOffset(header, at) >= limitOffset) return false
-          if (lastOffset(header, at) >= startOffset && maxTimestamp(header, at) > timestamp) timestamp = maxTimestamp(header, at)
+          if (lastOffset(header, at) < startOffset) return true
+          if (baseOffset(header, at) < startOffset) straddling = { position, size }
+          else if (maxTimestamp(header, at) > timestamp) timestamp = maxTimestamp(header, at)
           return true
         },
       }),
     )
-    return timestamp
+    if (straddling === undefined) return timestamp
+    const batch = await segment.read(straddling.position, straddling.size)
+    this.require(segment, straddling.position, checkBatch(batch)?.message)
+    return newestRecord(batch, startOffset, timestamp)
   }
 
   /** The first record from `position` on with at least this timestamp and offset. Only batches that may hold it are opened. */
@@ -257,6 +265,7 @@ export class LogReader {
           await this.log.changesMade()
           if (segments !== this.log.segments) continue
         }
+        if (this.log.failed !== undefined) throw this.log.failed
         throw error
       }
     }
@@ -276,6 +285,12 @@ function firstRecord(batch: Buffer, timestamp: bigint, offset: bigint): FoundRec
     // A producer's nonsense, stored as it came. What the header says is the best there is.
     return { offset: lastOffset(batch), timestamp: maxTimestamp(batch), leaderEpoch: leaderEpoch(batch) }
   }
+}
+
+/** The newest timestamp of the batch's records from `offset` on, or `timestamp` where that is newer. */
+function newestRecord(batch: Buffer, offset: bigint, timestamp: bigint): bigint {
+  const record = firstRecord(batch, timestamp + 1n, offset)
+  return record === undefined ? timestamp : newestRecord(batch, offset, record.timestamp)
 }
 
 const headers = (segment: Segment, from: number) => ({

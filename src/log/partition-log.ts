@@ -461,6 +461,9 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     this.refusal = refusal
     try {
       await work()
+    } catch (error) {
+      if (error instanceof DiskError) this.logDirectory.fail(error) // Half done, nobody knows how far.
+      throw error
     } finally {
       if (this.refusal === refusal) this.refusal = before
     }
@@ -481,17 +484,16 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     this.cleanedOffset = smaller(this.cleanedOffset, cut.offset)
     this.writer.restart(cut.offset, active)
     // Durable before the cut: synced data that is gone must not look like damage.
-    if ((this.logDirectory.recoveryPoints.get(this.name) ?? 0n) > cut.offset) await this.logDirectory.saveRecoveryPoints()
+    if (this.logDirectory.maySayBeyond(cut.offset, this.name)) await this.logDirectory.saveRecoveryPoints()
     this.forgetBatches()
     for (const segment of this.list.dropBehind(active)) await segment.removeFiles()
     await active.truncate(cut.position, cut.offset)
-    // What has been cut off must not come back behind what is appended from now on.
     await this.env.disk.syncDirectory(this.path)
     await activate(this.env.pool, active)
     this.epochs.truncateFromEnd(cut.offset)
     if (startMoves) await this.logDirectory.saveLogStartOffsets()
     await removeSnapshots(this.env.disk, this.path, cut.offset)
-    const storage = { disk: this.env.disk, pool: this.env.pool, directory: this.path }
+    const storage = { ...this.env, directory: this.path }
     const { producers, snapshotOffset } = await loadProducerState(storage, this.segments, cut.offset, this.env.clock.wallMs())
     this.producers = producers
     this.snapshotOffset = snapshotOffset
