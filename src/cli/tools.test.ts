@@ -203,6 +203,8 @@ suite('tools', { concurrency: 3 }, () => {
       /Assignments can only be reset if the group 'busy' is inactive, but the current state is Stable\./,
     )
     await consumer.interrupt()
+    const partition = await refused('kafka-console-consumer', ['--topic', 'busy', '--partition', '7'])
+    assert.equal(oneLineOf(partition), 'kafka-console-consumer: topic busy has no partition 7, it has 1')
     assert.match(
       (await refused('kafka-consumer-groups', ['--describe', '--group', 'nobody'])).stderr,
       /Consumer group 'nobody' does not exist\./,
