@@ -31,7 +31,12 @@ function onPinnedNode(arguments_) {
     process.exit(1)
   }
   const child = spawn(pinnedNode, arguments_, { stdio: 'inherit' })
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    process.on(signal, () => {
+      // A terminal has sent Ctrl-C to the child itself: once more would mean that the user is out of patience.
+      if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal)
+    })
+  }
   // npm, told to stop, kills the shell between it and us, and the shell tells nobody.
   const parent = process.ppid
   const orphaned = setInterval(() => process.ppid !== parent && child.kill('SIGTERM'), 500)
