@@ -11,6 +11,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ErrorCode, type ErrorName, errorName, KafkaError } from '../../protocol/error-codes.ts'
+import { TransactionLogRecord } from '../../protocol/internal-records/transaction-log.ts'
 import type { CoordinatorLog, LogEntry, ReplayRecord } from '../runtime/ports.ts'
 import { SimulatedClock, settled } from '../runtime/simulated.ts'
 import type { MarkerResult, TxnMarker } from './marker-sender.ts'
@@ -21,6 +22,7 @@ import { TransactionCoordinator } from './transaction-coordinator.ts'
 import { type TransactionRecord, transactionCodec } from './transaction-records.ts'
 import { Transactions } from './transactions.ts'
 
+/** More on command: MOLDAU_SEEDS=2000; one seed: MOLDAU_SEED=17. */
 const SEEDS = Number(process.env['MOLDAU_SEEDS'] ?? 15)
 const ONLY = process.env['MOLDAU_SEED']
 const IDS = ['a', 'b', 'c']
@@ -67,6 +69,8 @@ class World {
   constructor(seed: number) {
     this.draw = drawFrom(seed)
     this.transactionVersion = this.draw(3) === 0 ? 0 : 2
+    // Some ids come to the end of their epochs on the way.
+    for (const transactionalId of IDS) if (this.draw(2) === 0) this.records.push(wornOut(transactionalId, this.producerIds++))
     this.coordinator = this.appoint()
   }
 
@@ -144,6 +148,21 @@ class World {
       }),
     )
   }
+}
+
+/** As the log of a long life has left it. */
+function wornOut(transactionalId: string, producerId: bigint) {
+  const key = TransactionLogRecord.encodeKey({ transactionalId })
+  const value = TransactionLogRecord.encodeValue({
+    producerId,
+    producerEpoch: 32_755,
+    transactionTimeoutMs: TIMEOUT_MS,
+    transactionStatus: 0,
+    transactionPartitions: null,
+    transactionLastUpdateTimestampMs: 0n,
+    transactionStartTimestampMs: -1n,
+  })
+  return { key, value }
 }
 
 /** Answers that a producer waits a little for, and asks again. */
