@@ -150,12 +150,6 @@ export class ClusterClient {
     return known.metadata
   }
 
-  /** The name that goes with a topic id that the client has met. */
-  topicName(topicId: string): string | undefined {
-    for (const { metadata } of this.topics.values()) if (metadata.topicId === topicId) return metadata.name
-    return undefined
-  }
-
   /** Forgets a topic, or all: whoever needs it asks anew. */
   forgetTopic(name?: string): void {
     if (name === undefined) this.topics.clear()
@@ -175,12 +169,6 @@ export class ClusterClient {
       throw new KafkaError('LEADER_NOT_AVAILABLE', `partition ${topic}-${partition} has no leader`)
     }
     return found.leaderId
-  }
-
-  /** Every broker that the last metadata named. */
-  async knownBrokers(): Promise<readonly BrokerMetadata[]> {
-    if (this.brokers.length === 0) await this.metadata([])
-    return this.brokers
   }
 
   // ── connections ───────────────────────────────────────────────────────────────────────────────────────────────────
