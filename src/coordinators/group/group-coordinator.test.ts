@@ -4,12 +4,17 @@ import { encodeSubscription } from '../../protocol/consumer-protocol.ts'
 import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
 import { SimulatedClock, SimulatedLog, settled } from '../runtime/simulated.ts'
 import { defaultGroupConfig, type GroupConfig } from './group-config.ts'
-import type { GroupRequestContext } from './group-coordinator.ts'
+import type { GroupRequestContext, VerifyTransaction } from './group-coordinator.ts'
 import { GroupCoordinator } from './group-coordinator.ts'
 
 const context: GroupRequestContext = { version: 9, clientId: 'client', clientHost: '/127.0.0.1' }
 
-function start(config: Partial<GroupConfig> = {}, log = new SimulatedLog(), topicIdOf?: (topic: string) => string) {
+function start(
+  config: Partial<GroupConfig> = {},
+  log = new SimulatedLog(),
+  topicIdOf?: (topic: string) => string,
+  verifyTransaction?: VerifyTransaction,
+) {
   const clock = new SimulatedClock()
   let ids = 0
   const lines: string[] = []
@@ -20,6 +25,7 @@ function start(config: Partial<GroupConfig> = {}, log = new SimulatedLog(), topi
     clock,
     uuid: () => `uuid-${ids++}`,
     topicIdOf,
+    verifyTransaction,
     report: (line, cause) => lines.push(cause === undefined ? line : `${line}: ${cause}`),
   })
   return { coordinator, clock, log, lines }
@@ -290,4 +296,152 @@ test('what could not be stored later is refused at the door', async () => {
   assert.equal((await coordinator.joinGroup({ ...joining(''), protocolType: `${long}x` }, context)).errorCode, refused)
   const protocols = [{ name: `${long}x`, metadata: Buffer.alloc(0) }]
   assert.equal((await coordinator.joinGroup({ ...joining(''), protocols }, context)).errorCode, refused)
+})
+
+// ── transactions ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const producer = { producerId: 1n, producerEpoch: 0 }
+
+const committingIn = (committedOffset: bigint, producerEpoch = 0) => ({
+  transactionalId: 'tx',
+  groupId: 'g',
+  producerId: 1n,
+  producerEpoch,
+  generationId: -1,
+  memberId: '',
+  groupInstanceId: null,
+  topics: committing(committedOffset).topics,
+})
+
+const ending = (result: 'commit' | 'abort') => ({ ...producer, result, coordinatorEpoch: 0, transactionVersion: 1 })
+
+const codeIn = ({ topics }: { topics: readonly { partitions: readonly { errorCode: number }[] }[] }) =>
+  topics[0].partitions[0].errorCode
+
+test('an offset is committed with its transaction, also when the coordinator restarts in between', async () => {
+  const before = start()
+  await before.coordinator.loadPartition(0)
+  const stored = await before.coordinator.txnOffsetCommit(committingIn(42n), context)
+  assert.deepEqual(stored.topics, [{ name: 't', partitions: [{ partitionIndex: 0, errorCode: 0 }] }])
+  before.coordinator.close()
+  const { coordinator } = start({}, before.log)
+  await coordinator.loadPartition(0)
+  const stable = { ...fetching, requireStable: true }
+  assert.equal(codeIn(await coordinator.offsetFetch(stable)), ErrorCode.UNSTABLE_OFFSET_COMMIT)
+  assert.equal((await coordinator.offsetFetch(fetching)).topics[0].partitions[0].committedOffset, -1n)
+  assert.equal(await coordinator.completeTransaction(0, ending('commit')), ErrorCode.NONE)
+  assert.equal((await coordinator.offsetFetch(stable)).topics[0].partitions[0].committedOffset, 42n)
+})
+
+test('an append that fails leaves a transaction as the log has it: the producer and the sender of markers try again', async () => {
+  const { coordinator, log } = start()
+  await coordinator.loadPartition(0)
+  log.failure = { error: new KafkaError('NOT_ENOUGH_REPLICAS'), isKept: false }
+  assert.equal(codeIn(await coordinator.txnOffsetCommit(committingIn(1n), context)), ErrorCode.COORDINATOR_NOT_AVAILABLE)
+  await settled()
+  assert.equal(codeIn(await coordinator.txnOffsetCommit(committingIn(2n), context)), ErrorCode.NONE)
+  log.failure = { error: new KafkaError('NOT_ENOUGH_REPLICAS'), isKept: false }
+  assert.equal(await coordinator.completeTransaction(0, ending('commit')), ErrorCode.NOT_LEADER_OR_FOLLOWER)
+  await settled()
+  assert.equal((await coordinator.offsetFetch(fetching)).topics[0].partitions[0].committedOffset, -1n)
+  assert.equal(await coordinator.completeTransaction(0, ending('commit')), ErrorCode.NONE)
+  assert.equal((await coordinator.offsetFetch(fetching)).topics[0].partitions[0].committedOffset, 2n)
+})
+
+test('producers before version 2 take a group that is loaded for one that is not available', async () => {
+  const { coordinator, log } = start()
+  log.isHeld = true
+  const loaded = coordinator.loadPartition(0)
+  const told = async (version: number) => codeIn(await coordinator.txnOffsetCommit(committingIn(1n), { version }))
+  assert.equal(await told(1), ErrorCode.COORDINATOR_NOT_AVAILABLE)
+  assert.equal(await told(2), ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+  log.release()
+  await loaded
+  assert.equal(await told(1), ErrorCode.NONE)
+})
+
+test('markers for a partition that is not coordinated here are sent to its leader', async () => {
+  const { coordinator, log } = start()
+  const elsewhere = ErrorCode.NOT_LEADER_OR_FOLLOWER
+  assert.equal(await coordinator.completeTransaction(0, ending('commit')), elsewhere)
+  log.isHeld = true
+  const loaded = coordinator.loadPartition(0)
+  assert.equal(await coordinator.completeTransaction(0, ending('commit')), elsewhere)
+  log.release()
+  await loaded
+  assert.equal(await coordinator.completeTransaction(0, { ...ending('commit'), producerId: 9n }), ErrorCode.NONE)
+  coordinator.unloadPartition(0)
+  assert.equal(await coordinator.completeTransaction(0, ending('commit')), elsewhere)
+})
+
+test('in a transaction nobody commits for a group without a name', async () => {
+  const { coordinator } = start()
+  await coordinator.loadPartition(0)
+  const refused = await coordinator.txnOffsetCommit({ ...committingIn(1n), groupId: '' }, context)
+  assert.equal(codeIn(refused), ErrorCode.INVALID_GROUP_ID)
+})
+
+test('the coordinator of a transaction is asked before its first offset, and not again until it has ended', async () => {
+  const asked: string[] = []
+  const { coordinator } = start({}, undefined, undefined, async ({ transactionalId }, partition, version) => {
+    asked.push(`${transactionalId} ${partition} ${version}`)
+    return ErrorCode.NONE
+  })
+  await coordinator.loadPartition(0)
+  await coordinator.txnOffsetCommit(committingIn(1n), { version: 5 })
+  await coordinator.txnOffsetCommit(committingIn(2n), { version: 5 })
+  assert.deepEqual(asked, ['tx 0 5'])
+  await coordinator.completeTransaction(0, ending('commit'))
+  await coordinator.txnOffsetCommit(committingIn(3n), { version: 4 })
+  assert.deepEqual(asked, ['tx 0 5', 'tx 0 4'])
+})
+
+test('nothing is written in a transaction that its coordinator knows nothing of', async () => {
+  let errorCode: number = ErrorCode.INVALID_TXN_STATE
+  const { coordinator, log } = start({}, undefined, undefined, async () => errorCode)
+  await coordinator.loadPartition(0)
+  assert.equal(codeIn(await coordinator.txnOffsetCommit(committingIn(1n), context)), ErrorCode.INVALID_TXN_STATE)
+  errorCode = ErrorCode.NOT_ENOUGH_REPLICAS
+  assert.equal(codeIn(await coordinator.txnOffsetCommit(committingIn(1n), context)), ErrorCode.COORDINATOR_NOT_AVAILABLE)
+  assert.equal(log.entries.length, 0)
+})
+
+test('a transaction that ends while it is asked for is asked for again: a late offset would never be decided over', async () => {
+  let answer = (_errorCode: number) => {}
+  let asked = 0
+  const { coordinator, log } = start({}, undefined, undefined, () => {
+    asked++
+    return new Promise((resolve) => (answer = resolve))
+  })
+  await coordinator.loadPartition(0)
+  const late = coordinator.txnOffsetCommit(committingIn(1n), context)
+  await settled()
+  await coordinator.completeTransaction(0, ending('abort'))
+  answer(ErrorCode.NONE)
+  await settled()
+  assert.equal(asked, 2)
+  answer(ErrorCode.INVALID_TXN_STATE)
+  assert.equal(codeIn(await late), ErrorCode.INVALID_TXN_STATE)
+  assert.equal(log.records.length, 0)
+})
+
+test('a transaction is asked for again when the group was loaded meanwhile, but not for ever', async () => {
+  let asked = 0
+  const { coordinator } = start({}, undefined, undefined, async () => {
+    asked++
+    await coordinator.loadPartition(0)
+    return ErrorCode.NONE
+  })
+  await coordinator.loadPartition(0)
+  assert.equal(codeIn(await coordinator.txnOffsetCommit(committingIn(1n), context)), ErrorCode.COORDINATOR_NOT_AVAILABLE)
+  assert.equal(asked, 3)
+})
+
+test('a verification that fails is a failure of ours, and told', async () => {
+  const { coordinator, lines } = start({}, undefined, undefined, async () => {
+    throw new TypeError('a bug')
+  })
+  await coordinator.loadPartition(0)
+  assert.equal(codeIn(await coordinator.txnOffsetCommit(committingIn(1n), context)), ErrorCode.UNKNOWN_SERVER_ERROR)
+  assert.match(lines.join('\n'), /could not be verified/)
 })

@@ -55,12 +55,14 @@ export class Producers {
 
   /** The error code for what the producer wants to write. */
   checkWrite({ producerId, producerEpoch }: Producer): number {
+    if (!isProducer(producerId, producerEpoch)) return ErrorCode.INVALID_PRODUCER_ID_MAPPING
     const known = this.known.get(producerId)
     return known !== undefined && producerEpoch < known.producerEpoch ? ErrorCode.INVALID_PRODUCER_EPOCH : ErrorCode.NONE
   }
 
   /** The error code for a marker; 'done' if it is there already. */
   checkEnd({ producerId, producerEpoch, coordinatorEpoch, transactionVersion }: TransactionEnd): number | 'done' {
+    if (!isProducer(producerId, producerEpoch)) return ErrorCode.INVALID_PRODUCER_ID_MAPPING
     const known = this.known.get(producerId)
     if (known === undefined) return ErrorCode.NONE
     if (transactionVersion >= 2 && producerEpoch === known.producerEpoch) {
@@ -91,4 +93,9 @@ export class Producers {
       return
     }
   }
+}
+
+/** In a log, -1 stands for nobody. */
+function isProducer(producerId: bigint, producerEpoch: number): boolean {
+  return producerId >= 0n && producerEpoch >= 0
 }

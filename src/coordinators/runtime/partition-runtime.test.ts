@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { KafkaError } from '../../protocol/error-codes.ts'
 import { Outcome, type Ticket } from './outcome.ts'
 import { PartitionRuntime, type StateMachine } from './partition-runtime.ts'
+import type { Producer, TransactionMarker } from './ports.ts'
 import { SimulatedClock, SimulatedLog, settled } from './simulated.ts'
 
 interface Alarm {
@@ -15,9 +16,17 @@ class Step<R> extends Outcome<R, number, Alarm> {}
 class Sum implements StateMachine<number, Alarm> {
   value = 0
   waiting: Ticket<number> | null = null
+  /** Of transactions that have not ended, by producer id. */
+  readonly pending = new Map<bigint, number>()
 
-  replay(record: number): void {
-    this.value += record
+  replay(record: number, producer?: Producer): void {
+    if (producer === undefined) this.value += record
+    else this.pending.set(producer.producerId, (this.pending.get(producer.producerId) ?? 0) + record)
+  }
+
+  replayMarker({ producerId, result }: TransactionMarker): void {
+    if (result === 'commit') this.value += this.pending.get(producerId) ?? 0
+    this.pending.delete(producerId)
   }
 
   loaded(): Step<void> {
@@ -36,6 +45,17 @@ const add = (amount: number) => (sum: Sum) => {
   const out = new Step<number>()
   out.write(amount)
   return out.reply(sum.value + amount)
+}
+const addIn = (producer: Producer, amount: number) => (sum: Sum) => {
+  const out = new Step<number>()
+  out.write(amount)
+  out.producer = producer
+  return out.reply(sum.value)
+}
+const end = (producer: Producer, result: 'commit' | 'abort') => (sum: Sum) => {
+  const out = new Step<number>()
+  out.marker = { ...producer, result, coordinatorEpoch: 0 }
+  return out.reply(sum.value)
 }
 const read = (sum: Sum) => new Step<number>().reply(sum.value)
 const park = (sum: Sum, ticket: Ticket<number>) => {
@@ -335,4 +355,55 @@ test('an append does not grow without end: the next one is begun at half a megab
   await Promise.all([first, ...many])
   assert.equal(log.batches.length, 3)
   assert.equal(log.batches.flat().length, 200_001)
+})
+
+const producer = { producerId: 7n, producerEpoch: 2 }
+const other = { producerId: 8n, producerEpoch: 0 }
+
+test('what is written in a transaction reaches the machine with its producer, and then the end of the transaction, live as at load', async () => {
+  const { runtime, log } = start()
+  await runtime.load()
+  await Promise.all([
+    runtime.run(addIn(producer, 5)),
+    runtime.run(addIn(other, 30)),
+    runtime.run(add(1)),
+    runtime.run(end(producer, 'commit')),
+    runtime.run(addIn(producer, 100)),
+  ])
+  assert.equal(await runtime.run(read), 6)
+  assert.equal(log.batches.length, 1)
+  await runtime.load()
+  assert.equal(await runtime.run(read), 6)
+  await runtime.run(end(other, 'commit'))
+  await runtime.run(end(producer, 'abort'))
+  assert.equal(await runtime.run(read), 36)
+  await runtime.load()
+  assert.equal(await runtime.run(read), 36)
+})
+
+test('a marker is in the log behind what was written before it, and in front of what comes after', async () => {
+  const { runtime, log } = start()
+  await runtime.load()
+  await Promise.all([runtime.run(addIn(producer, 5)), runtime.run(end(producer, 'commit')), runtime.run(addIn(producer, 6))])
+  const marker = { ...producer, result: 'commit', coordinatorEpoch: 0 }
+  assert.deepEqual(log.entries, [
+    { key: Buffer.from([0, 0]), value: Buffer.from([5]), producer },
+    { marker },
+    { key: Buffer.from([0, 0]), value: Buffer.from([6]), producer },
+  ])
+})
+
+test('the end of a transaction is answered when it is committed, and undone with the append that fails', async () => {
+  const { runtime, log } = start()
+  await runtime.load()
+  await runtime.run(addIn(producer, 5))
+  log.isHeld = true
+  const ended = runtime.run(end(producer, 'commit'))
+  assert.equal(await soon(ended), 'pending')
+  log.failure = { error: new KafkaError('NOT_ENOUGH_REPLICAS'), isKept: false }
+  log.release()
+  assert.equal(await soon(ended), 'COORDINATOR_NOT_AVAILABLE')
+  assert.equal(await soon(runtime.run(read)), 0)
+  await runtime.run(end(producer, 'commit'))
+  assert.equal(await runtime.run(read), 5)
 })
