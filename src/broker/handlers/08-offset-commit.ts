@@ -1,6 +1,7 @@
 import { ErrorCode } from '../../protocol/error-codes.ts'
 import type { TopicId } from '../../protocol/ids.ts'
 import { OffsetCommit } from '../../protocol/messages/08-offset-commit.ts'
+import { commitResults } from './commit-answer.ts'
 import { handler } from './handler.ts'
 
 /** Stores a group's position. Each partition gets its own answer: a refused one does not stop the others. */
@@ -23,18 +24,12 @@ export const offsetCommit = handler(OffsetCommit, {
       nonEmpty.length > 0 || request.topics.length === 0
         ? await services.groups.offsetCommit({ ...request, topics: nonEmpty }, call)
         : undefined
-    const codes = new Map<string, number>()
-    for (const { name, partitions } of stored?.topics ?? []) {
-      for (const { partitionIndex, errorCode } of partitions) codes.set(`${name}/${partitionIndex}`, errorCode)
-    }
+    const result = commitResults(stored, unknown)
     return {
       topics: topics.map(({ name, topicId, partitions }) => ({
         name,
         topicId,
-        partitions: partitions.map(({ partitionIndex }) => ({
-          partitionIndex,
-          errorCode: codes.get(`${name}/${partitionIndex}`) ?? unknown,
-        })),
+        partitions: partitions.map(({ partitionIndex }) => ({ partitionIndex, errorCode: result(name, partitionIndex) })),
       })),
     }
   },

@@ -15,7 +15,8 @@ export const offsetFetch = handler(OffsetFetch, {
       // Version 1 has no error of its own: each partition tells it.
       throw new KafkaError(errorName(errorCode))
     }
-    return { groups: await Promise.all(request.groups.map((group) => fetchGroup(group, services, call.version >= 10))) }
+    const fetched = request.groups.map((group) => fetchGroup(group, services, call.version >= 10, request.requireStable))
+    return { groups: await Promise.all(fetched) }
   },
 
   fail: (request, error) => ({
@@ -28,12 +29,13 @@ export const offsetFetch = handler(OffsetFetch, {
   }),
 })
 
-async function fetchGroup({ groupId, topics }: RequestedGroup, services: Services, byId: boolean) {
+async function fetchGroup({ groupId, topics }: RequestedGroup, services: Services, byId: boolean, requireStable: boolean) {
   const image = services.image()
   const named =
     topics?.map((topic) => ({ ...topic, name: byId ? (image.topicById(topic.topicId as TopicId)?.name ?? '') : topic.name })) ??
     null
-  const fetched = await services.groups.offsetFetch({ groupId, topics: named?.filter(({ name }) => name !== '') ?? null })
+  const known = named?.filter(({ name }) => name !== '') ?? null
+  const fetched = await services.groups.offsetFetch({ groupId, topics: known, requireStable })
   const unknown = named?.filter(({ name }) => name === '') ?? []
   return {
     groupId,
