@@ -297,6 +297,7 @@ export class LogManager {
         await log.close()
       } catch (error) {
         unclean.add(log.logDirectory)
+        await log.changesMade()
         this.env.report({ event: 'background-failure', path: log.path, error: error as Error })
       }
     })

@@ -12,7 +12,7 @@ import {
   leaderEpoch,
   maxTimestamp,
 } from '../protocol/records/batch-header.ts'
-import { checkBatch, checkFrame } from '../protocol/records/record-batch.ts'
+import { checkBatch } from '../protocol/records/record-batch.ts'
 import { RecordCursor } from '../protocol/records/record-cursor.ts'
 import { scanBatches } from './batch-scan.ts'
 import type { FilePool } from './file-pool.ts'
@@ -32,7 +32,7 @@ export interface ReadableLog {
   readonly config: LogConfig
   onCorrupt(segment: Segment, position: number, reason: string): void
   /** The changes to segments that are under way have been made. */
-  changesMade(): Promise<void>
+  changesMade(): Promise<unknown>
 }
 
 /** Where readers have got to: one that goes on needs no index. More of them than this are seldom at work on one log. */
@@ -75,15 +75,16 @@ export class LogReader {
         const result = await this.readSegment(segment, from, options)
         // Undefined: nothing at or behind `from` in this segment, so compaction has taken it, or it was never there.
         if (result === undefined) continue
-        if (result.size > 0 && baseOffset(result.chunks[0]) > from) await this.requireGap(segments.slice(first, i + 1), from)
+        // There is nothing at `from`: compaction has taken it, or damage hides it.
+        if (result.size > 0 && baseOffset(result.chunks[0]) > from) await this.requireSound(segments.slice(first, i + 1), from)
         return result
       }
       return NOTHING_READ
     })
   }
 
-  /** There is nothing at `from`: compaction may have taken it, or damage hides it. Only whole and sound batches may lie there. */
-  private async requireGap(segments: readonly Segment[], from: bigint): Promise<void> {
+  /** From an index entry on up to `from` there are only whole and sound batches. */
+  private async requireSound(segments: readonly Segment[], from: bigint): Promise<void> {
     for (const segment of segments) {
       const scan = await this.pool.use(segment.path('.log'), 'read', async (file) => {
         const start = await segment.positionBelow(from)
@@ -125,9 +126,8 @@ export class LogReader {
       }
       const size = batchSize(chunk, at)
       if (lastOffset(chunk, at) >= limitOffset) {
-        // Behind damage anything may look like a header: a reader must not wait for what will never come.
-        this.require(segment, position + at, checkFrame(chunk, at, end - position)?.message)
-        if (baseOffset(chunk, at) > from) await this.requireGap([segment], from)
+        // Damage may look like it, and a reader must not wait for what will never come. Limits within a batch are rare.
+        await this.requireSound([segment], from)
         return NOTHING_READ
       }
       if (size > maxBytes && !atLeastOneBatch) return NOTHING_READ

@@ -52,6 +52,7 @@ export class LogWriter {
   /** What the sync under way is about, and its end. */
   private syncing: { readonly segments: readonly Segment[]; readonly done: Promise<void> } | undefined
   private unsyncedRecords = 0
+  private cuts = 0
   private wantedOffset = 0n
   private waiters: Waiter[] = []
   private failure: Error | undefined
@@ -130,13 +131,19 @@ export class LogWriter {
     for (const segment of this.unsynced.splice(0)) if (segment !== this.current && !segment.deleted) await segment.syncIndexes()
   }
 
+  /** What lies at or behind `offset` does not count as synced any more: it will be cut off. A sync under way counts for nothing. */
+  forgetFlushed(offset: bigint): void {
+    this.flushedOffset = smaller(this.flushedOffset, offset)
+    this.cuts++
+  }
+
   /** After the log has been cut to `endOffset`, which is durable. */
   restart(endOffset: bigint, active: Segment | undefined): void {
     this.failure = undefined
     this.queue = []
     this.pendingBytes = 0
     this.writtenOffset = endOffset
-    if (this.flushedOffset > endOffset) this.flushedOffset = endOffset
+    this.forgetFlushed(endOffset)
     if (this.wantedOffset > endOffset) this.wantedOffset = endOffset
     this.unsynced = this.unsynced.filter((segment) => segment.baseOffset < endOffset)
     this.current = active
@@ -271,6 +278,7 @@ export class LogWriter {
     const written = this.writtenOffset
     const current = this.current
     const wanted = this.wantedOffset
+    const cuts = this.cuts
     // Only sealed segments are wanted: the active one may wait for its own turn.
     const sealedOnly = current !== undefined && wanted <= current.baseOffset
     this.unsyncedIndexes = false
@@ -281,7 +289,7 @@ export class LogWriter {
       await segment.sync()
       if (segment !== current) await segment.syncIndexes()
     }
-    if (this.failure !== undefined) return
+    if (this.failure !== undefined || this.cuts !== cuts) return
     const synced = sealedOnly ? smaller(wanted, written) : written
     if (synced > this.flushedOffset) this.flushedOffset = synced
     this.hooks.onFlushed()

@@ -423,7 +423,9 @@ export class PartitionLog implements WriterHooks, ReadableLog {
   truncateTo(offset: bigint): Promise<void> {
     return this.exclusively(async () => {
       this.requireReadable()
-      if (offset < this.nextOffset) await this.refusingAppends('is being truncated', () => this.cutTo(offset))
+      const reaches = this.segments.length > 0 && this.segments[0].baseOffset <= offset
+      const cut = () => (reaches ? this.cutTo(offset) : this.empty(offset))
+      if (offset < this.nextOffset) await this.refusingAppends('is being truncated', cut)
     })
   }
 
@@ -462,7 +464,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     try {
       await work()
     } catch (error) {
-      if (error instanceof DiskError) this.logDirectory.fail(error) // Half done, nobody knows how far.
+      if (error instanceof DiskError) this.onSyncFailure(error) // Half done, nobody knows how far.
       throw error
     } finally {
       if (this.refusal === refusal) this.refusal = before
@@ -473,18 +475,16 @@ export class PartitionLog implements WriterHooks, ReadableLog {
   private async cutTo(offset: bigint): Promise<void> {
     await this.writer.idle()
     const active = this.list.holding(offset - 1n)
-    if (active === undefined) {
-      this.writer.restart(this.nextOffset, undefined)
-      return
-    }
+    if (active === undefined) return this.writer.restart(this.nextOffset, undefined)
     const cut = await findCut(this.env.pool, active, offset)
+    // Durable before the cut: synced data that is gone must not look like damage. If that fails, nothing has happened yet.
+    this.writer.forgetFlushed(cut.offset)
+    if (this.logDirectory.maySayBeyond(cut.offset, this.name)) await onDisk(() => this.logDirectory.saveRecoveryPoints())
     this.nextOffset = cut.offset
     const startMoves = this.startOffset > cut.offset
-    if (startMoves) this.startOffset = cut.offset
+    this.startOffset = smaller(this.startOffset, cut.offset)
     this.cleanedOffset = smaller(this.cleanedOffset, cut.offset)
     this.writer.restart(cut.offset, active)
-    // Durable before the cut: synced data that is gone must not look like damage.
-    if (this.logDirectory.maySayBeyond(cut.offset, this.name)) await this.logDirectory.saveRecoveryPoints()
     this.forgetBatches()
     for (const segment of this.list.dropBehind(active)) await segment.removeFiles()
     await active.truncate(cut.position, cut.offset)
@@ -494,9 +494,9 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     if (startMoves) await this.logDirectory.saveLogStartOffsets()
     await removeSnapshots(this.env.disk, this.path, cut.offset)
     const storage = { ...this.env, directory: this.path }
-    const { producers, snapshotOffset } = await loadProducerState(storage, this.segments, cut.offset, this.env.clock.wallMs())
-    this.producers = producers
-    this.snapshotOffset = snapshotOffset
+    const loaded = await loadProducerState(storage, this.segments, cut.offset, this.env.clock.wallMs())
+    this.producers = loaded.producers
+    this.snapshotOffset = loaded.snapshotOffset
   }
 
   private forgetBatches(): void {
@@ -573,7 +573,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
       () => {
         if (this.refusal === refusal) this.refusal = before
       },
-      (error) => this.logDirectory.fail(error),
+      (error) => this.onSyncFailure(error),
     )
   }
 
@@ -587,9 +587,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
   }
 
   /** The changes to segments that are under way have been made. */
-  async changesMade(): Promise<void> {
-    await this.lastChange
-  }
+  changesMade = (): Promise<unknown> => this.lastChange
 
   /** One at a time, in the order of the calls. */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
