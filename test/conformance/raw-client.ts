@@ -9,7 +9,7 @@ import { decodeResponseHeader, encodeRequest } from '../../src/protocol/headers.
 import type { Api, Decoded, Encodable, Fields } from '../../src/protocol/schema.ts'
 
 /** Whoever waits longer than this for a frame or a close waits for ever. */
-const PATIENCE_MS = 15_000
+const PATIENCE_MS = 6_000
 
 export class ConnectionClosed extends Error {
   override readonly name: string = 'ConnectionClosed'

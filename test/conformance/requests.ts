@@ -9,6 +9,7 @@ import { Fetch } from '../../src/protocol/messages/01-fetch.ts'
 import { ListOffsets } from '../../src/protocol/messages/02-list-offsets.ts'
 import { Metadata } from '../../src/protocol/messages/03-metadata.ts'
 import { FindCoordinator } from '../../src/protocol/messages/10-find-coordinator.ts'
+import { DescribeGroups } from '../../src/protocol/messages/15-describe-groups.ts'
 import { CreateTopics } from '../../src/protocol/messages/19-create-topics.ts'
 import { DeleteRecords } from '../../src/protocol/messages/21-delete-records.ts'
 import { type BatchOptions, RecordBatchBuilder } from '../../src/protocol/records/batch-builder.ts'
@@ -189,10 +190,12 @@ export async function deleteRecords(client: RawClient, topic: Topic, offset: big
   return (await client.request(DeleteRecords, 2, { topics, timeoutMs: 10_000 })).topics[0]!.partitions[0]!
 }
 
-/** Resolves when groups have a coordinator: the first question makes the topic that they are kept in. */
+/** Resolves when the group has a coordinator that answers: the first question makes the topic that groups are kept in. */
 export async function coordinatorReady(client: RawClient, groupId: string): Promise<void> {
   await eventually(async () => {
     const found = await client.request(FindCoordinator, 4, { keyType: 0, coordinatorKeys: [groupId] })
-    return found.coordinators[0]!.errorCode === 0
+    if (found.coordinators[0]!.errorCode !== 0) return false
+    const { groups } = await client.request(DescribeGroups, 4, { groups: [groupId] })
+    return groups[0]!.errorCode === 0
   })
 }
