@@ -34,6 +34,8 @@ const WARM_UP_RECORDS = 200_000
 interface Broker {
   readonly bootstrapServers: string
   readonly pid: number
+  /** On the clock of `performance.now()`. */
+  readonly spawnedMs: number
   stop(): Promise<unknown>
 }
 
@@ -42,18 +44,20 @@ const brokers: Record<string, () => Promise<Broker>> = {
   'moldau, flush.policy=os': () => startMoldau('os'),
   'Apache Kafka': async () => {
     const kafka = await startApacheKafka({ jvm: KAFKA_JVM })
-    return { bootstrapServers: kafka.bootstrapServers, pid: kafka.child.pid!, stop: () => kafka.stop() }
+    const { bootstrapServers, child, spawnedMs } = kafka
+    return { bootstrapServers, pid: child.pid!, spawnedMs, stop: () => kafka.stop() }
   },
 }
 
 async function startMoldau(policy: string): Promise<Broker> {
   const directory = await temporaryDirectory()
+  const spawnedMs = performance.now()
   const broker = await startBrokerProcess(directory.path, { config: { 'log.flush.policy': policy } })
   const stop = async () => {
     await broker.stop()
     await directory[Symbol.asyncDispose]()
   }
-  return { bootstrapServers: broker.bootstrapServers, pid: broker.child.pid!, stop }
+  return { bootstrapServers: broker.bootstrapServers, pid: broker.child.pid!, spawnedMs, stop }
 }
 
 /** By figure, then by broker: one value a round. */
@@ -68,11 +72,10 @@ const { performance: load } = await librdkafka()
 const chosen = Object.entries(brokers).filter(([name]) => new RegExp(values.only).test(name))
 for (let round = 0; round < rounds; round++) {
   for (const [name, start] of chosen) {
-    const spawned = performance.now()
     const broker = await start()
     try {
       await acknowledged(broker)
-      note('cold start to the first acknowledged record, ms', name, performance.now() - spawned)
+      note('cold start to the first acknowledged record, ms', name, performance.now() - broker.spawnedMs)
       await sleep(SETTLED_AFTER_MS)
       note('idle resident memory, MB', name, await residentMegabytes(broker.pid))
       await runLoads(name, broker)

@@ -72,6 +72,8 @@ export interface ApacheKafka {
   readonly port: number
   readonly dataDirectory: string
   readonly child: ChildProcess
+  /** When the broker's process was started, its data directory being formatted before that: on the clock of `performance.now()`. */
+  readonly spawnedMs: number
   readonly output: () => string
   /** SIGTERM, SIGKILL if that takes too long; its data are removed. */
   stop(): Promise<void>
@@ -116,6 +118,7 @@ export async function startApacheKafka({ port = 0, config = {}, jvm = TEST_JVM }
   await run(format!, formatArgs, dataDirectory)
 
   const [command, ...args] = await javaCommand('kafka.Kafka', [file], ['-Dmoldau.log.level=INFO', ...jvm])
+  const spawnedMs = performance.now()
   const child = spawn(command!, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: dataDirectory })
   const killWithParent = () => child.kill('SIGKILL')
   process.once('exit', killWithParent)
@@ -148,6 +151,7 @@ export async function startApacheKafka({ port = 0, config = {}, jvm = TEST_JVM }
     port: brokerPort!,
     dataDirectory,
     child,
+    spawnedMs,
     output: () => output,
     async stop() {
       const impatient = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS)
