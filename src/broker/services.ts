@@ -5,6 +5,7 @@ import type { MetadataImage } from '../cluster/metadata-image.ts'
 import type { ReplicaManager } from '../cluster/replication/replica-manager.ts'
 import type { BrokerConfig } from '../config/effective.ts'
 import type { GroupCoordinator } from '../coordinators/group/group-coordinator.ts'
+import type { TransactionCoordinator } from '../coordinators/transaction/transaction-coordinator.ts'
 import type { Clock } from '../host/clock.ts'
 import type { FetchSessions } from './fetch-sessions.ts'
 import type { Connection } from './network/connection.ts'
@@ -34,6 +35,8 @@ export interface Services {
   readonly space: (directory: string) => Promise<{ readonly totalBytes: bigint; readonly usableBytes: bigint }>
   readonly logDirectories: readonly string[]
   readonly groups: GroupCoordinator
+  /** Left out until transactions reach all the way into the logs: handlers take it from `transactionsOf`. */
+  readonly transactions?: TransactionCoordinator
   readonly sessions: FetchSessions
   readonly topics: TopicCreation
   /** What ApiVersions answers. */

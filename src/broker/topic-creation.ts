@@ -2,7 +2,7 @@
 
 import type { ClusterMetadata } from '../cluster/cluster-metadata.ts'
 import { topicNameProblem } from '../cluster/controller/topic-name.ts'
-import { GROUP_OFFSETS_TOPIC, isInternalTopic } from '../cluster/internal-topics.ts'
+import { GROUP_OFFSETS_TOPIC, isInternalTopic, TRANSACTION_STATE_TOPIC } from '../cluster/internal-topics.ts'
 import type { MetadataImage } from '../cluster/metadata-image.ts'
 import { ErrorCode, errorName, KafkaError } from '../protocol/error-codes.ts'
 
@@ -39,8 +39,17 @@ export class TopicCreation {
   }
 
   /** Throws KafkaError COORDINATOR_NOT_AVAILABLE, which clients take as "try again". */
-  async ensureGroupOffsets(): Promise<void> {
-    const error = (await this.ensure([GROUP_OFFSETS_TOPIC])).get(GROUP_OFFSETS_TOPIC)
+  ensureGroupOffsets(): Promise<void> {
+    return this.ensureForCoordinator(GROUP_OFFSETS_TOPIC)
+  }
+
+  /** Throws KafkaError COORDINATOR_NOT_AVAILABLE, which clients take as "try again". */
+  ensureTransactionState(): Promise<void> {
+    return this.ensureForCoordinator(TRANSACTION_STATE_TOPIC)
+  }
+
+  private async ensureForCoordinator(topic: string): Promise<void> {
+    const error = (await this.ensure([topic])).get(topic)
     if (error !== undefined) throw new KafkaError('COORDINATOR_NOT_AVAILABLE', error.message, { cause: error })
   }
 
@@ -57,12 +66,12 @@ export class TopicCreation {
     const { metadata, caughtUp } = this.options
     const problem = this.problemWithName(name)
     if (problem !== undefined) return problem
+    const isOfCoordinator = name === GROUP_OFFSETS_TOPIC || name === TRANSACTION_STATE_TOPIC
     // Other internal topics come with the features that keep their state there.
-    if (isInternalTopic(name) && name !== GROUP_OFFSETS_TOPIC) return new KafkaError('UNKNOWN_TOPIC_OR_PARTITION')
-    const { errorCode, errorMessage } =
-      name === GROUP_OFFSETS_TOPIC
-        ? await metadata.createInternalTopic(name)
-        : (await metadata.createTopics([withDefaults(name)]))[0]
+    if (isInternalTopic(name) && !isOfCoordinator) return new KafkaError('UNKNOWN_TOPIC_OR_PARTITION')
+    const { errorCode, errorMessage } = isOfCoordinator
+      ? await metadata.createInternalTopic(name)
+      : (await metadata.createTopics([withDefaults(name)]))[0]
     await caughtUp()
     if (errorCode === ErrorCode.NONE || errorCode === ErrorCode.TOPIC_ALREADY_EXISTS) return undefined
     return new KafkaError(errorName(errorCode), errorMessage ?? undefined)

@@ -2,6 +2,7 @@ import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
 import { FindCoordinator } from '../../protocol/messages/10-find-coordinator.ts'
 import type { Connection } from '../network/connection.ts'
 import type { Services } from '../services.ts'
+import { transactionsOf } from '../transactions-of.ts'
 import { handler } from './handler.ts'
 
 const GROUP = 0
@@ -16,7 +17,7 @@ interface Coordinator {
   readonly errorMessage: string | null
 }
 
-/** Says which broker looks after a group. The first question creates the topic in which groups are kept. */
+/** Says which broker looks after a group or a transactional id. The first question creates the topic in which they are kept. */
 export const findCoordinator = handler(FindCoordinator, {
   async handle(request, services, call) {
     const batched = call.version >= 4
@@ -33,9 +34,11 @@ export const findCoordinator = handler(FindCoordinator, {
 
 async function find(key: string, keyType: number, services: Services, connection: Connection): Promise<Coordinator> {
   try {
-    if (keyType === TRANSACTION) throw new KafkaError('INVALID_REQUEST', 'transactions are not supported yet')
-    if (keyType !== GROUP) throw new KafkaError('INVALID_REQUEST', `there are no coordinators of type ${keyType} here`)
-    await services.topics.ensureGroupOffsets()
+    if (keyType === TRANSACTION) {
+      transactionsOf(services)
+      await services.topics.ensureTransactionState()
+    } else if (keyType === GROUP) await services.topics.ensureGroupOffsets()
+    else throw new KafkaError('INVALID_REQUEST', `there are no coordinators of type ${keyType} here`)
     const { nodeId, host, port } = services.self(connection)
     return { key, nodeId, host, port, errorCode: ErrorCode.NONE, errorMessage: null }
   } catch (error) {
