@@ -13,10 +13,13 @@ import type { PartitionLog } from './partition-log.ts'
 
 const NOW = 1_750_000_000_000n
 
-async function compacted(config: Partial<LogConfig> = {}): Promise<{ fixture: LogFixture; log: PartitionLog }> {
+/** Without a cache, unless a test is about it: the files are what is looked at. */
+async function compacted(
+  config: Partial<LogConfig> = {},
+  limits: LogFixture['limits'] = { cacheBytes: 0 },
+): Promise<{ fixture: LogFixture; log: PartitionLog }> {
   const fixture = new LogFixture({ deletes: false, compacts: true, segmentBytes: 1000, indexIntervalBytes: 200, ...config })
-  // What is in memory is served as it was appended.
-  fixture.limits = { cacheBytes: 0 }
+  fixture.limits = limits
   await fixture.open()
   return { fixture, log: await fixture.log() }
 }
@@ -39,6 +42,18 @@ async function contents(log: PartitionLog): Promise<string[]> {
 }
 
 describe('compaction', () => {
+  test('takes what it removed out of memory too', async () => {
+    const { fixture, log } = await compacted({}, { cacheBytes: 1_000_000 })
+    log.append(batch('a=1 b=1'), FROM_CLIENT)
+    await log.roll()
+    log.append(batch('a=2'), FROM_CLIENT)
+    await log.roll()
+    log.append(batch('c=1'), FROM_CLIENT)
+    await log.flush()
+    await fixture.manager.compact()
+    assert.deepEqual(await contents(log), ['1:b=1', '2:a=2', '3:c=1'])
+  })
+
   test('leaves the last record of each key, at its offset, with its headers and its time', async () => {
     const { fixture, log } = await compacted()
     log.append(batch('a=1 b=1 c=1'), FROM_CLIENT)

@@ -368,7 +368,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
       // The active segment goes too: a new one must carry the offset on.
       if (count === this.segments.length) await this.roll()
       if (this.segments.length <= count) return
-      await this.deleteSegments(count, reason)
+      await this.orFail(() => this.deleteSegments(count, reason))
     })
   }
 
@@ -377,18 +377,17 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     // No sync of theirs may be under way when they are renamed.
     await this.writer.settle(smaller(next, this.writtenOffset))
     if (next > this.startOffset) this.startOffset = next
-    // First the word, then the deed: files may vanish in any order, and come back until the directory is synced.
-    await this.logDirectory.saveLogStartOffsets()
-    this.epochs.truncateFromStart(this.startOffset)
     this.deleting = true
     let bytes = 0
     for (const segment of this.list.dropFirst(count)) {
       bytes += segment.size
       await segment.markDeleted()
+      // One after the other, durably: a power cut must leave no hole. Needs no room, for this is how there comes to be some.
+      await this.env.disk.syncDirectory(this.path)
       this.env.removal.add(segment.path('.log'), this.config.fileDeleteDelayMs, () => segment.removeFiles())
     }
-    await this.env.disk.syncDirectory(this.path)
     this.deleting = false
+    this.epochs.truncateFromStart(this.startOffset)
     const { topic, partition, startOffset: logStartOffset } = this
     this.env.report({ event: 'segments-deleted', topic, partition, count, bytes, logStartOffset, reason })
   }
@@ -415,6 +414,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
       await this.env.disk.syncDirectory(this.path)
       this.list.replace(replaced, cleaned)
       this.reader.forgetCursors()
+      this.env.cache.clearBelow(this.tail, next)
       return true
     })
   }
@@ -462,12 +462,19 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     const refusal = new KafkaError('KAFKA_STORAGE_ERROR', `${this.name} ${why}`)
     this.refusal = refusal
     try {
-      await work()
-    } catch (error) {
-      if (error instanceof DiskError) this.onSyncFailure(error) // Half done, nobody knows how far.
-      throw error
+      await this.orFail(work)
     } finally {
       if (this.refusal === refusal) this.refusal = before
+    }
+  }
+
+  /** What the disk does not let come to its end is half done, and nobody knows how far. */
+  private async orFail(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      if (error instanceof DiskError) this.onSyncFailure(error)
+      throw error
     }
   }
 

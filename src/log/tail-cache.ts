@@ -82,6 +82,16 @@ export class LogTail {
     this.head = 0
     return taken
   }
+
+  /** Takes from the front what is written and lies below `offset`. */
+  takeBelow(offset: bigint): TailBatch[] {
+    let end = this.head
+    while (end < this.batches.length && this.batches[end].lastOffset < offset && this.batches[end].written) end++
+    const taken = this.batches.slice(this.head, end)
+    this.batches = this.batches.slice(end)
+    this.head = 0
+    return taken
+  }
 }
 
 /**
@@ -137,7 +147,16 @@ export class TailCache {
 
   /** Forgets all batches of a log. */
   clear(tail: LogTail): void {
-    for (const batch of tail.take()) {
+    this.drop(tail.take())
+  }
+
+  /** Forgets the batches of a log below an offset whose segments have been replaced: what compaction removed must not be served any more. */
+  clearBelow(tail: LogTail, offset: bigint): void {
+    this.drop(tail.takeBelow(offset))
+  }
+
+  private drop(batches: readonly TailBatch[]): void {
+    for (const batch of batches) {
       this.discount(batch)
       // A write may still be reading the others.
       if (batch.written) batch.lease.release()
