@@ -1,14 +1,16 @@
 // Strategy: a handful of members, static and dynamic, live by the rules of Kafka's clients through crashes, restarts, departures,
-// appends that are slow or fail, and a coordinator that moves, all of it drawn from one seed. Then the trouble stops.
+// appends that are slow or fail, and a coordinator that moves, all of it drawn from one seed. They commit with and without
+// transactions, whose markers come until they are acknowledged. Then the trouble stops.
 //
 // Invariants: in a generation each partition has one owner. Every request is answered within the rebalance time-out. An offset whose
-// commit was acknowledged is never lost. What a new coordinator reads from the log is what the old one held as stored. Once the
+// commit was acknowledged is never lost, nor one whose transaction was committed; one that was aborted is never seen. What a new coordinator reads from the log is what the old one held as stored. Once the
 // trouble has stopped, all members end up in one stable generation that owns every partition.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { encodeSubscription } from '../../protocol/consumer-protocol.ts'
 import { type ErrorName, errorName, KafkaError } from '../../protocol/error-codes.ts'
+import { isMarker, type Producer } from '../runtime/ports.ts'
 import { SimulatedClock, SimulatedLog, settled } from '../runtime/simulated.ts'
 import { defaultGroupConfig } from './group-config.ts'
 import { GroupCoordinator } from './group-coordinator.ts'
@@ -46,6 +48,8 @@ class World {
   readonly owners = new Map<string, string>()
   /** By partition, the last acknowledged offset. */
   readonly committed = new Map<number, bigint>()
+  /** Metadata of commits in transactions that were aborted. */
+  readonly aborted = new Set<string>()
   readonly waiting = new Map<Promise<unknown>, string>()
   private ids = 0
 
@@ -76,6 +80,18 @@ class World {
     return new Promise((resolve) => this.clock.timer(ms, resolve))
   }
 
+  /** What a transaction coordinator does once it has decided: a marker until one holds, whatever became of the producer. */
+  async endTransaction(producer: Producer, result: 'commit' | 'abort'): Promise<void> {
+    const end = { ...producer, result, coordinatorEpoch: 0, transactionVersion: 2 }
+    for (;;) {
+      const answer = this.coordinator.completeTransaction(0, end)
+      const errorCode = await this.timed('a marker', SLOW_APPEND_MS, answer)
+      if (errorCode === 0) return
+      assert.equal(errorName(errorCode), 'NOT_LEADER_OR_FOLLOWER')
+      await this.sleep(200)
+    }
+  }
+
   /** Holds a request to its time. */
   async timed<T>(what: string, limitMs: number, answer: Promise<T>): Promise<T> {
     const started = this.clock.monotonicMs()
@@ -96,13 +112,16 @@ class SimulatedMember {
   generationId = -1
   owned: number[] = []
   isAlive = true
+  private producer: Producer
+  private commits = 0
   /** Changes now and then, which makes the group rebalance. */
   private favourites = ['range', 'roundrobin']
 
-  constructor(world: World, name: string, instanceId: string | null) {
+  constructor(world: World, number: number, instanceId: string | null) {
     this.world = world
-    this.name = name
+    this.name = `m${number}`
     this.instanceId = instanceId
+    this.producer = { producerId: BigInt(number), producerEpoch: 0 }
   }
 
   async run(): Promise<void> {
@@ -203,7 +222,8 @@ class SimulatedMember {
         return 'REBALANCE_IN_PROGRESS'
       }
       if (this.owned.length > 0 && world.draw(2) === 0) {
-        const error = await this.commit(this.owned[world.draw(this.owned.length)])
+        const partition = this.owned[world.draw(this.owned.length)]
+        const error = world.draw(2) === 0 ? await this.commit(partition) : await this.commitInTransaction(partition)
         if (error !== 'NONE' && error !== 'COORDINATOR_NOT_AVAILABLE') return error
       }
     }
@@ -211,8 +231,7 @@ class SimulatedMember {
 
   private async commit(partitionIndex: number): Promise<ErrorName> {
     const { world } = this
-    const committedOffset = (world.committed.get(partitionIndex) ?? 0n) + 1n
-    const partition = { partitionIndex, committedOffset, committedLeaderEpoch: 0, committedMetadata: this.name }
+    const { committedOffset, topics: offered } = this.next(partitionIndex)
     const { topics } = await world.timed(
       'a commit',
       SLOW_APPEND_MS,
@@ -223,16 +242,59 @@ class SimulatedMember {
           memberId: this.memberId,
           groupInstanceId: this.instanceId,
           retentionTimeMs: -1n,
-          topics: [{ name: 't', partitions: [partition] }],
+          topics: offered,
         },
         { version: 9 },
       ),
     )
     const error = errorName(topics[0].partitions[0].errorCode)
-    if (error === 'NONE' && (world.committed.get(partitionIndex) ?? 0n) < committedOffset) {
-      world.committed.set(partitionIndex, committedOffset)
-    }
+    if (error === 'NONE') this.hasCommitted(partitionIndex, committedOffset)
     return error
+  }
+
+  /** Stores an offset, perhaps more than once, and then goes through with it, or does not. */
+  private async commitInTransaction(partitionIndex: number): Promise<ErrorName> {
+    const { world, producer } = this
+    const { committedOffset, committedMetadata, topics: offered } = this.next(partitionIndex)
+    let error: ErrorName = 'NONE'
+    for (let writes = 1 + world.draw(2); writes > 0 && error === 'NONE'; writes--) {
+      const { topics } = await world.timed(
+        'a commit in a transaction',
+        SLOW_APPEND_MS,
+        world.coordinator.txnOffsetCommit(
+          {
+            ...producer,
+            transactionalId: this.name,
+            groupId: GROUP,
+            generationId: this.generationId,
+            memberId: this.memberId,
+            groupInstanceId: this.instanceId,
+            topics: offered,
+          },
+          { version: 5 },
+        ),
+      )
+      error = errorName(topics[0].partitions[0].errorCode)
+    }
+    if (world.draw(4) === 0) await world.sleep(world.draw(SESSION_MS))
+    this.producer = { ...producer, producerEpoch: producer.producerEpoch + 1 }
+    const commits = error === 'NONE' && world.draw(3) > 0
+    if (!commits) world.aborted.add(committedMetadata)
+    await world.endTransaction(this.producer, commits ? 'commit' : 'abort')
+    if (commits) this.hasCommitted(partitionIndex, committedOffset)
+    return error
+  }
+
+  private next(partitionIndex: number) {
+    const committedOffset = (this.world.committed.get(partitionIndex) ?? 0n) + 1n
+    const committedMetadata = `${this.name}/${this.commits++}`
+    const partition = { partitionIndex, committedOffset, committedLeaderEpoch: 0, committedMetadata }
+    return { committedOffset, committedMetadata, topics: [{ name: 't', partitions: [partition] }] }
+  }
+
+  private hasCommitted(partitionIndex: number, offset: bigint): void {
+    const { committed } = this.world
+    if ((committed.get(partitionIndex) ?? 0n) < offset) committed.set(partitionIndex, offset)
   }
 
   async leave(): Promise<void> {
@@ -248,6 +310,7 @@ function storedState(groups: Groups): unknown {
   const isSettled = group?.state === 'Stable' || group?.state === 'Empty'
   return {
     offsets: [...groups.offsets.of(GROUP)].map(([topic, partitions]) => [topic, [...partitions].sort(([a], [b]) => a - b)]),
+    pending: [...groups.pending.of(GROUP)].map(([topic, partitions]) => [topic, [...partitions].sort(([a], [b]) => a - b)]),
     group: isSettled && {
       state: group.state,
       generationId: group.generationId,
@@ -261,9 +324,12 @@ function storedState(groups: Groups): unknown {
   }
 }
 
-function replayed(log: SimulatedLog, count = log.records.length): Groups {
+function replayed(log: SimulatedLog, count = log.entries.length): Groups {
   const groups = new Groups(defaultGroupConfig)
-  for (const { key, value } of log.records.slice(0, count)) groups.replay(groupCodec.decode(key, value)!)
+  for (const entry of log.entries.slice(0, count)) {
+    if (isMarker(entry)) groups.replayMarker(entry.marker)
+    else groups.replay(groupCodec.decode(entry.key, entry.value)!, entry.producer)
+  }
   return groups
 }
 
@@ -274,9 +340,22 @@ async function assertStored(world: World): Promise<void> {
   const described = await world.coordinator.describeGroups([GROUP], { version: 5 })
   if (described[0].errorCode !== 0) return
   const fetched = await world.coordinator.offsetFetch({ groupId: GROUP, topics: null })
+  for (const { metadata } of fetched.topics.flatMap(({ partitions }) => partitions)) {
+    assert.ok(!world.aborted.has(metadata), `${metadata} was aborted`)
+  }
   const live = fetched.topics.flatMap(({ partitions }) => partitions.map((p) => [p.partitionIndex, p.committedOffset]))
   const read = [...(fresh.offsets.of(GROUP).get('t') ?? [])].map(([partition, { offset }]) => [partition, offset])
   assert.deepEqual(live.sort(), read.sort())
+  const partitionIndexes = Array.from({ length: PARTITIONS }, (_, partition) => partition)
+  const stable = await world.coordinator.offsetFetch({
+    groupId: GROUP,
+    topics: [{ name: 't', partitionIndexes }],
+    requireStable: true,
+  })
+  assert.deepEqual(
+    stable.topics[0].partitions.map(({ errorCode }) => errorName(errorCode) === 'UNSTABLE_OFFSET_COMMIT'),
+    partitionIndexes.map((partition) => fresh.pending.has(GROUP, 't', partition)),
+  )
   const group = fresh.get(GROUP)
   if (described[0].groupState !== 'Stable' || group === undefined) return
   assert.equal(group.state, 'Stable')
@@ -293,7 +372,7 @@ async function simulate(seed: number): Promise<World> {
   let count = 0
   const members: SimulatedMember[] = []
   const begin = (instanceId: string | null) => {
-    const member = new SimulatedMember(world, `m${count++}`, instanceId)
+    const member = new SimulatedMember(world, count++, instanceId)
     members.push(member)
     member.run().catch((error) => {
       failed ??= error
@@ -360,6 +439,7 @@ async function simulate(seed: number): Promise<World> {
     assert.ok((found?.committedOffset ?? -1n) >= offset, `partition ${partition} was committed up to ${offset}`)
   }
   assert.deepEqual([...world.waiting.values()], [], 'nobody waits in a stable group')
+  assert.ok(world.log.entries.some(isMarker), 'there were transactions')
   await assertStored(world)
   world.coordinator.close()
   return world
@@ -373,7 +453,7 @@ for (let seed = 1; seed <= SEEDS; seed++) {
 
 test('a log that is cut after any record loads to a group that makes sense, and is the same however often it is read', async () => {
   const { log } = await simulate(4711)
-  for (let count = 0; count <= log.records.length; count++) {
+  for (let count = 0; count <= log.entries.length; count++) {
     const groups = replayed(log, count)
     assert.deepEqual(storedState(replayed(log, count)), storedState(groups))
     const group = groups.get(GROUP)
