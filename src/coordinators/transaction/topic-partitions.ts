@@ -7,10 +7,6 @@ export type TopicList = readonly { readonly name: string; readonly partitions: r
 
 export const NO_PARTITIONS: TopicPartitions = new Map()
 
-export function partitionsOf(topics: TopicList): TopicPartitions {
-  return withPartitions(NO_PARTITIONS, topics)
-}
-
 export function withPartitions(some: TopicPartitions, more: TopicList): TopicPartitions {
   const all = new Map(some)
   for (const { name, partitions } of more) all.set(name, new Set([...(all.get(name) ?? []), ...partitions]))

@@ -17,9 +17,18 @@ class SimulatedLeaders {
   /** By topic and partition, what the leader answers; NONE if nothing is said. */
   readonly answers = new Map<string, ErrorName>()
   isUnreachable = false
+  /** While true, they take their time. */
+  isHeld = false
+  private waiting: (() => void)[] = []
+
+  release(): void {
+    this.isHeld = false
+    for (const resolve of this.waiting.splice(0)) resolve()
+  }
 
   readonly writeMarkers = async (marker: TxnMarker): Promise<readonly MarkerResult[]> => {
     this.asked.push(marker)
+    if (this.isHeld) await new Promise<void>((resolve) => this.waiting.push(resolve))
     if (this.isUnreachable) throw new KafkaError('NETWORK_EXCEPTION')
     return Array.from(marker.partitions, ([topic, partitions]) =>
       Array.from(partitions, (partition) => ({
@@ -196,6 +205,24 @@ test('when the completion could not be stored the markers are written once more,
   await world.clock.advance(1_000)
   assert.equal(await stateOf(world), 'CompleteCommit')
   assert.equal(leaders.asked.length, 3)
+})
+
+test('a marker that is being written is waited for before it is written again', async () => {
+  const world = start()
+  const { coordinator, log, leaders } = world
+  const producer = await open(world)
+  leaders.isHeld = true
+  await coordinator.endTxn({ ...producer, committed: true }, NEWEST)
+  await settled()
+  // Another producer's append fails, and the partition is loaded anew.
+  log.failure = { error: new KafkaError('REQUEST_TIMED_OUT'), isKept: false }
+  await coordinator.initProducerId({ ...hello, transactionalId: 'other' }, NEWEST)
+  assert.equal(await stateOf(world), 'PrepareCommit')
+  assert.equal(leaders.asked.length, 1)
+  leaders.release()
+  await settled()
+  assert.equal(leaders.asked.length, 2)
+  assert.equal(await stateOf(world), 'CompleteCommit')
 })
 
 test('a transaction that is not ended in time is aborted when the coordinator next looks', async () => {
