@@ -82,6 +82,7 @@ class Loader {
   private producers = new ProducerState()
   private endOffset = 0n
   private snapshotOffset: bigint | undefined
+  private unsyncedNames = false
 
   constructor(options: LoadOptions) {
     this.options = options
@@ -260,6 +261,7 @@ class Loader {
     this.epochs.truncateFromEnd(this.endOffset)
     if (!epochsKnown || !known.equals(this.epochs.encode())) await this.saveEpochs()
     await this.removeStraySnapshots()
+    if (this.unsyncedNames) await this.options.disk.syncDirectory(this.options.directory)
     // After a scan there is more to be written down at the next shutdown than what has been appended.
     if (!clean) this.snapshotOffset = undefined
   }
@@ -303,7 +305,7 @@ class Loader {
 
   /** Reads every byte of the segments from number `from` on. */
   private async scan(from: number, recoveryPoint: bigint): Promise<void> {
-    const { nowMs, disk, directory } = this.options
+    const { nowMs } = this.options
     for (let i = from; i < this.segments.length; i++) {
       const segment = this.segments[i]
       // What was written without a sync may lack its middle. Only compaction leaves gaps, and syncs what it leaves.
@@ -338,7 +340,7 @@ class Loader {
       } else if (rebuilt.index.shouldSave) await rebuilt.saveIndexes()
     }
     // A file's name may be newer than the recovery point, and no more durable than its data was.
-    if (this.segments.some(({ baseOffset }) => baseOffset >= recoveryPoint)) await disk.syncDirectory(directory)
+    if (this.segments.some(({ baseOffset }) => baseOffset >= recoveryPoint)) this.unsyncedNames = true
   }
 
   private async cut(number: number, position: number, size: number, reason: string): Promise<void> {
@@ -372,11 +374,14 @@ class Loader {
     checkCrc: boolean,
     visit: (header: Buffer, at: number) => void,
   ): Promise<{ rebuilt: Segment; problem: string | undefined; position: number }> {
-    const { disk, pool, directory, config, nowMs } = this.options
+    const { pool, directory, config, nowMs } = this.options
     const rebuilt = new Segment(this.options, directory, segment.baseOffset, { wallMs: nowMs })
     rebuilt.forgetFiles()
-    await disk.remove(rebuilt.path('.index'))
-    await disk.remove(rebuilt.path('.timeindex'))
+    for (const suffix of ['.index', '.timeindex'] as const) {
+      // Emptied, not removed: its name is durable, and what a power cut brings back is not an old index.
+      await pool.use(rebuilt.path(suffix), 'write', (file) => file.truncate(0))
+      if (!this.names.has(segmentFileName(segment.baseOffset, suffix))) this.unsyncedNames = true
+    }
     const scan = await pool.use(segment.path('.log'), 'read', (file) =>
       scanBatches(file, {
         ...headersOf(segment, 0),

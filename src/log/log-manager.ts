@@ -220,7 +220,14 @@ export class LogManager {
     for (const log of [...this.byName.values()]) {
       if (log.segments.length === 0 || log.failed !== undefined) continue
       const limit = log.observer?.highWatermark ?? log.writtenOffset
-      await this.inBackground(log.path, () => log.applyRetention(this.env.clock.wallMs(), limit))
+      await this.inBackground(log.path, async () => {
+        try {
+          await log.applyRetention(this.env.clock.wallMs(), limit)
+        } catch (error) {
+          // Deleted, or its directory offline, meanwhile: somebody has heard of it.
+          if (log.failed === undefined) throw error
+        }
+      })
     }
   }
 
@@ -297,7 +304,7 @@ export class LogManager {
         await log.close()
       } catch (error) {
         unclean.add(log.logDirectory)
-        await log.changesMade()
+        await log.changes.over()
         this.env.report({ event: 'background-failure', path: log.path, error: error as Error })
       }
     })

@@ -21,6 +21,7 @@ import { type FoundRecord, NOTHING_READ, type ReadOptions, type ReadResult } fro
 import type { Segment } from './segment.ts'
 import { segmentNumber } from './segment-list.ts'
 import { onDisk } from './storage-error.ts'
+import type { Turns } from './turns.ts'
 
 /** What a reader needs to know of its log, at the moment. */
 export interface ReadableLog {
@@ -31,8 +32,8 @@ export interface ReadableLog {
   readonly failed: KafkaError | undefined
   readonly config: LogConfig
   onCorrupt(segment: Segment, position: number, reason: string): void
-  /** The changes to segments that are under way have been made. */
-  changesMade(): Promise<unknown>
+  /** What changes segments. */
+  readonly changes: Turns
 }
 
 /** Where readers have got to: one that goes on needs no index. More of them than this are seldom at work on one log. */
@@ -262,7 +263,7 @@ export class LogReader {
         return await onDisk(() => work(segments))
       } catch (error) {
         if (segments.some((segment) => segment.deleted)) {
-          await this.log.changesMade()
+          await this.log.changes.over()
           if (segments !== this.log.segments) continue
         }
         if (this.log.failed !== undefined) throw this.log.failed

@@ -41,6 +41,7 @@ import { type Segment, writeUnsynced } from './segment.ts'
 import { SegmentList } from './segment-list.ts'
 import { onDisk } from './storage-error.ts'
 import { LogTail, type TailBatch } from './tail-cache.ts'
+import { Turns } from './turns.ts'
 
 export type {
   AppendOptions,
@@ -85,7 +86,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
   /** Why nothing can be read. */
   private failure: KafkaError | undefined
   /** The last of the changes that exclude each other: truncation, deletion of segments, compaction's swap. */
-  private lastChange: Promise<unknown> = Promise.resolve()
+  readonly changes = new Turns()
   /** Segments have been deleted, and a power cut would bring them back. */
   private deleting = false
 
@@ -361,7 +362,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
    * Deleted segments are out of sight at once, and off the disk after file.delete.delay.ms.
    */
   applyRetention(nowMs: number, limitOffset: bigint): Promise<void> {
-    return this.exclusively(async () => {
+    return this.changes.take(async () => {
       if (this.failure !== undefined || this.segments.length === 0) return
       const { count, reason } = await deletableSegments(this, nowMs, limitOffset)
       if (count === 0) return
@@ -397,7 +398,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
    * False if they are not there any more: the log was cut, or they had their time.
    */
   swap(replaced: readonly Segment[], cleaned: Segment): Promise<boolean> {
-    return this.exclusively(async () => {
+    return this.changes.take(async () => {
       if (this.failure !== undefined || !replaced.every((segment) => this.segments.includes(segment))) return false
       // Recovery takes a gap between segments for a loss, where it does not know them to be synced.
       const next = this.segments[this.segments.indexOf(replaced[replaced.length - 1]) + 1].baseOffset
@@ -421,7 +422,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
 
   /** Cuts off everything at or behind `offset`: a follower's way back to where its log and the leader's agree. */
   truncateTo(offset: bigint): Promise<void> {
-    return this.exclusively(async () => {
+    return this.changes.take(async () => {
       this.requireReadable()
       const reaches = this.segments.length > 0 && this.segments[0].baseOffset <= offset
       const cut = () => (reaches ? this.cutTo(offset) : this.empty(offset))
@@ -431,7 +432,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
 
   /** Empties the log, which goes on at `offset`: a follower whose leader has deleted all that it knew. */
   resetTo(offset: bigint): Promise<void> {
-    return this.exclusively(async () => {
+    return this.changes.take(async () => {
       this.requireReadable()
       await this.refusingAppends('is being reset', () => this.empty(offset))
     })
@@ -516,7 +517,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
   /** Flushes, and leaves the files so that the next start need not read them. Appends are refused from now on. */
   async close(): Promise<void> {
     this.refusal ??= new KafkaError('KAFKA_STORAGE_ERROR', `${this.name} is closed`)
-    await this.exclusively(async () => {
+    await this.changes.take(async () => {
       if (this.failure !== undefined) return
       await this.flush()
       await this.writer.idle()
@@ -536,7 +537,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
   /** The log is no more: whoever waits for it or asks for it hears `error`. Resolves when none of its files are in use. */
   async abandon(error: KafkaError): Promise<void> {
     this.fail(error)
-    await this.lastChange.catch(() => {})
+    await this.changes.over()
     await this.writer.idle()
     for (const segment of this.segments) segment.forgetFiles()
   }
@@ -576,12 +577,14 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     const before = this.refusal
     this.refusal = refusal
     this.observer?.onDiscarded(this, refusal)
-    this.exclusively(() => this.cutTo(this.nextOffset)).then(
-      () => {
-        if (this.refusal === refusal) this.refusal = before
-      },
-      (error) => this.onSyncFailure(error),
-    )
+    this.changes
+      .take(() => this.cutTo(this.nextOffset))
+      .then(
+        () => {
+          if (this.refusal === refusal) this.refusal = before
+        },
+        (error) => this.onSyncFailure(error),
+      )
   }
 
   onSyncFailure(error: Error): void {
@@ -591,15 +594,5 @@ export class PartitionLog implements WriterHooks, ReadableLog {
   onCorrupt(segment: Segment, position: number, reason: string): void {
     const { topic, partition } = this
     this.env.report({ event: 'corrupt-batch', topic, partition, file: segment.path('.log'), position, reason })
-  }
-
-  /** The changes to segments that are under way have been made. */
-  changesMade = (): Promise<unknown> => this.lastChange
-
-  /** One at a time, in the order of the calls. */
-  exclusively<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.lastChange.then(work, work)
-    this.lastChange = result.catch(() => {})
-    return result
   }
 }
