@@ -5,8 +5,8 @@ import { type DirectoryEntry, type Disk, DiskError, type DiskFile, type DiskLock
 import { Folder, Inode, Names, type Node } from './disk-medium.ts'
 import type { Dice, Simulation } from './simulation.ts'
 
-/** Calls by what can go wrong with them: `name` is whatever creates, renames, removes or lists names. */
-export type CallKind = 'open' | 'read' | 'write' | 'sync' | 'name'
+/** Calls by what can go wrong with them: `name` is whatever creates, renames, removes or lists names; nothing can with `end`. */
+export type CallKind = 'open' | 'read' | 'write' | 'sync' | 'name' | 'end'
 
 /** Makes calls fail. */
 export interface Fault {
@@ -86,7 +86,6 @@ export class SimDisk implements Disk {
   private end(): void {
     const { dice, locks } = this.machine
     this.alive = false
-    locks.clear()
     for (const call of this.calls) {
       const fate = dice.below(3)
       try {
@@ -96,6 +95,7 @@ export class SimDisk implements Disk {
         // It would have failed, and nobody would have heard.
       }
     }
+    locks.clear()
   }
 
   /** The disk as the next process finds it. */
@@ -267,7 +267,7 @@ export class SimDisk implements Disk {
       this.place(path)
       if (locks.has(path)) return undefined
       locks.add(path)
-      return { release: () => this.call('name', path, () => void locks.delete(path)) }
+      return { release: () => this.call('end', path, () => void locks.delete(path)) }
     })
   }
 
@@ -431,7 +431,7 @@ class SimFile implements DiskFile {
   }
 
   close(): Promise<void> {
-    return this.call('name', () => {
+    return this.call('end', () => {
       this.open = false
     })
   }

@@ -1,0 +1,92 @@
+// What a history of logs is about: how many of them, how they are kept, and what happens how often. Each seed has some of
+// everything, so that each is about something.
+
+import { defaultLogConfig, type FlushPolicy, type LogConfig, UNLIMITED } from '../log/log-config.ts'
+import type { LogLimits, Periods } from '../log/log-manager.ts'
+import type { Dice } from './simulation.ts'
+
+/** How often, where a history has it at all. */
+const STEPS = {
+  append: 20,
+  roll: 2,
+  flush: 2,
+  read: 3,
+  pass: 2,
+  checkpoint: 2,
+  retention: 2,
+  'delete records': 2,
+  truncate: 2,
+  epoch: 2,
+  create: 2,
+  delete: 2,
+  audit: 1,
+  fault: 1,
+  fill: 1,
+  heal: 2,
+  restart: 3,
+} as const
+
+export type StepName = keyof typeof STEPS
+
+const ALWAYS: readonly StepName[] = ['append', 'create', 'restart', 'heal']
+
+export interface TopicSetup {
+  readonly partitions: number
+  readonly config: LogConfig
+  /** Something but DeleteRecords moves the start of its logs. */
+  readonly retains: boolean
+}
+
+export interface Setup {
+  readonly directories: readonly string[]
+  readonly topics: ReadonlyMap<string, TopicSetup>
+  readonly limits: Partial<LogLimits>
+  readonly periods: Partial<Periods> | undefined
+  readonly slowDisk: boolean
+  readonly faults: boolean
+  readonly flips: boolean
+  readonly steps: number
+  /** As often as they are to happen. */
+  readonly choices: readonly StepName[]
+}
+
+export function drawSetup(dice: Dice): Setup {
+  const directories = dice.chance(0.3) ? ['/d0', '/d1'] : ['/d0']
+  const topics = new Map(['a', 'b'].slice(0, 1 + dice.below(2)).map((name) => [name, drawTopic(dice)]))
+  const faults = dice.chance(0.3)
+  const choices: StepName[] = []
+  for (const [name, weight] of Object.entries(STEPS) as [StepName, number][]) {
+    if (name === 'fault' ? !faults : !ALWAYS.includes(name) && dice.chance(0.5)) continue
+    for (let i = 0; i < weight; i++) choices.push(name)
+  }
+  return {
+    directories,
+    topics,
+    limits: { cacheBytes: dice.below(3) * 3000, openFiles: 2 + dice.below(10) },
+    periods: dice.chance(0.3) ? { retentionCheckMs: 400, checkpointMs: 250, producerExpirationCheckMs: 10_000_000 } : undefined,
+    slowDisk: dice.chance(0.3),
+    faults,
+    flips: dice.chance(0.25),
+    steps: dice.between(20, 60),
+    choices,
+  }
+}
+
+function drawTopic(dice: Dice): TopicSetup {
+  const flushPolicy = dice.pick<FlushPolicy>(['group', 'group', 'os', 'interval'])
+  const retains = dice.chance(0.3)
+  const config: LogConfig = {
+    ...defaultLogConfig,
+    flushPolicy,
+    segmentBytes: 1000 + dice.below(5000),
+    segmentMs: dice.chance(0.2) ? 1000 : UNLIMITED,
+    indexIntervalBytes: dice.below(1000),
+    segmentIndexBytes: dice.chance(0.2) ? 64 : 10_000,
+    fileDeleteDelayMs: dice.below(2) * 100,
+    retentionMs: retains && dice.chance(0.5) ? dice.below(5000) : -1,
+    retentionBytes: retains ? dice.below(15_000) : -1,
+    flushMessages: dice.chance(0.2) ? 1 + dice.below(20) : UNLIMITED,
+    messageTimestampType: dice.chance(0.2) ? 'LogAppendTime' : 'CreateTime',
+  }
+  return { partitions: 1 + dice.below(2), config, retains }
+}
