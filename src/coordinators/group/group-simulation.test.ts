@@ -11,11 +11,11 @@ import { test } from 'node:test'
 import { encodeSubscription } from '../../protocol/consumer-protocol.ts'
 import { type ErrorName, errorName, KafkaError } from '../../protocol/error-codes.ts'
 import { isMarker, type Producer } from '../runtime/ports.ts'
-import { SimulatedClock, SimulatedLog, settled } from '../runtime/simulated.ts'
+import { drawFrom, SimulatedClock, SimulatedLog, settled } from '../runtime/simulated.ts'
 import { defaultGroupConfig } from './group-config.ts'
 import { GroupCoordinator } from './group-coordinator.ts'
-import { groupCodec } from './group-records.ts'
-import { Groups } from './groups.ts'
+import type { Groups } from './groups.ts'
+import { groupsIn } from './workbench.ts'
 
 const SEEDS = 12
 const GROUP = 'simulated'
@@ -26,17 +26,6 @@ const REBALANCE_MS = 20_000
 const SLOW_APPEND_MS = 4_000
 const TROUBLE_MS = 10 * 60_000
 const CALM_MS = 3 * 60_000
-
-/** Uniform in [0, bound), repeatable (mulberry32). */
-function drawFrom(seed: number): (bound: number) => number {
-  let state = seed >>> 0
-  return (bound) => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % bound
-  }
-}
 
 class World {
   readonly clock = new SimulatedClock()
@@ -324,19 +313,10 @@ function storedState(groups: Groups): unknown {
   }
 }
 
-function replayed(log: SimulatedLog, count = log.entries.length): Groups {
-  const groups = new Groups(defaultGroupConfig)
-  for (const entry of log.entries.slice(0, count)) {
-    if (isMarker(entry)) groups.replayMarker(entry.marker)
-    else groups.replay(groupCodec.decode(entry.key, entry.value)!, entry.producer)
-  }
-  return groups
-}
-
 /** Reads what a live coordinator holds, once it is quiet. */
 async function assertStored(world: World): Promise<void> {
   if (world.log.isHeld) return
-  const fresh = replayed(world.log)
+  const fresh = groupsIn(world.log.entries)
   const described = await world.coordinator.describeGroups([GROUP], { version: 5 })
   if (described[0].errorCode !== 0) return
   const fetched = await world.coordinator.offsetFetch({ groupId: GROUP, topics: null })
@@ -454,8 +434,8 @@ for (let seed = 1; seed <= SEEDS; seed++) {
 test('a log that is cut after any record loads to a group that makes sense, and is the same however often it is read', async () => {
   const { log } = await simulate(4711)
   for (let count = 0; count <= log.entries.length; count++) {
-    const groups = replayed(log, count)
-    assert.deepEqual(storedState(replayed(log, count)), storedState(groups))
+    const groups = groupsIn(log.entries.slice(0, count))
+    assert.deepEqual(storedState(groupsIn(log.entries.slice(0, count))), storedState(groups))
     const group = groups.get(GROUP)
     if (group === undefined) continue
     assert.equal(group.state, group.members.size === 0 ? 'Empty' : 'Stable')

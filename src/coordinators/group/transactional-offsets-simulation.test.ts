@@ -9,11 +9,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type ErrorName, errorName, KafkaError } from '../../protocol/error-codes.ts'
 import { isMarker, type LogEntry, type Producer } from '../runtime/ports.ts'
-import { SimulatedClock, SimulatedLog, settled } from '../runtime/simulated.ts'
+import { drawFrom, SimulatedClock, SimulatedLog, settled } from '../runtime/simulated.ts'
 import { defaultGroupConfig } from './group-config.ts'
 import { GroupCoordinator } from './group-coordinator.ts'
 import { groupCodec } from './group-records.ts'
-import { Groups } from './groups.ts'
+import { groupsIn } from './workbench.ts'
 
 const SEEDS = 60
 const STEPS = 250
@@ -21,17 +21,6 @@ const GROUPS = ['g', 'h']
 const TOPICS = ['t', 'u']
 const PARTITIONS = [0, 1]
 const PRODUCERS = 3
-
-/** Uniform in [0, bound), repeatable (mulberry32). */
-function drawFrom(seed: number): (bound: number) => number {
-  let state = seed >>> 0
-  return (bound) => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % bound
-  }
-}
 
 interface Reading {
   readonly offset: bigint
@@ -287,19 +276,10 @@ async function simulate(seed: number): Promise<World> {
   for (let number = 0; number < PRODUCERS; number++) world.send(world.end(number))
   await world.quiet()
   await world.check()
-  const groups = replayed(log.entries)
+  const groups = groupsIn(log.entries)
   for (const groupId of GROUPS) assert.equal(groups.pending.hasAny(groupId), false)
   world.coordinator.close()
   return world
-}
-
-function replayed(entries: readonly LogEntry[]): Groups {
-  const groups = new Groups(defaultGroupConfig)
-  for (const entry of entries) {
-    if (isMarker(entry)) groups.replayMarker(entry.marker)
-    else groups.replay(groupCodec.decode(entry.key, entry.value)!, entry.producer)
-  }
-  return groups
 }
 
 test(`offsets in transactions are what the log says, whatever happens to the coordinator (${SEEDS} seeds)`, async () => {
@@ -316,7 +296,7 @@ test('a log that is cut after any record or marker loads to what it says', async
   const { log } = await simulate(4711)
   for (let count = 0; count <= log.entries.length; count++) {
     const entries = log.entries.slice(0, count)
-    const groups = replayed(entries)
+    const groups = groupsIn(entries)
     for (const groupId of GROUPS) {
       for (const topic of TOPICS) {
         for (const partition of PARTITIONS) {

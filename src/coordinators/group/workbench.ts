@@ -48,11 +48,8 @@ export class Workbench {
   /** Another coordinator takes over what was stored. */
   static restartedFrom(log: readonly LogEntry[], config: Partial<GroupConfig> = {}): Workbench {
     const bench = new Workbench(config)
-    for (const entry of log) {
-      if (isMarker(entry)) bench.groups.replayMarker(entry.marker)
-      else bench.groups.replay(groupCodec.decode(entry.key, entry.value)!, entry.producer)
-      bench.entries.push(entry)
-    }
+    bench.entries.push(...log)
+    replayInto(bench.groups, log)
     bench.take(resumeSessions(bench.groups, bench.now))
     return bench
   }
@@ -248,6 +245,20 @@ export class Workbench {
     for (const id of ids) this.sync(`sync ${id}`, id, { assignments: this.group.isLeader(id) ? assignments : [] })
     for (const id of ids) assert.equal(this.answer<SyncGroupResponseInput>(`sync ${id}`)?.assignment.toString(), id)
     assert.equal(this.group.state, 'Stable')
+  }
+}
+
+/** What a log says of groups. */
+export function groupsIn(entries: readonly LogEntry[]): Groups {
+  const groups = new Groups(defaultGroupConfig)
+  replayInto(groups, entries)
+  return groups
+}
+
+function replayInto(groups: Groups, entries: readonly LogEntry[]): void {
+  for (const entry of entries) {
+    if (isMarker(entry)) groups.replayMarker(entry.marker)
+    else groups.replay(groupCodec.decode(entry.key, entry.value)!, entry.producer)
   }
 }
 

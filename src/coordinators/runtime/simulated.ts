@@ -1,7 +1,14 @@
-// A clock and a log for tests: time passes when told to, appends succeed when told to, and what was appended can be cut anywhere.
+// A clock, a log and dice for tests: time passes when told to, appends succeed when told to, and what was appended can be cut anywhere.
 
-import type { ReplayRecord, TransactionMarker } from './ports.ts'
-import { type CoordinatorClock, type CoordinatorLog, isMarker, type LogEntry, type LogRecord } from './ports.ts'
+import {
+  type CoordinatorClock,
+  type CoordinatorLog,
+  isMarker,
+  type LogEntry,
+  type LogRecord,
+  type ReplayRecord,
+  type TransactionMarker,
+} from './ports.ts'
 
 export class SimulatedClock implements CoordinatorClock {
   private nowMs = 1_700_000_000_000
@@ -55,6 +62,17 @@ export class SimulatedClock implements CoordinatorClock {
     }
     this.nowMs = end
     await settled()
+  }
+}
+
+/** Uniform in [0, bound), the same for the same seed (mulberry32). */
+export function drawFrom(seed: number): (bound: number) => number {
+  let state = seed >>> 0
+  return (bound) => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % bound
   }
 }
 
