@@ -232,6 +232,8 @@ class Loader {
     if (this.segments.length === 0) {
       this.endOffset = this.options.logStartOffset ?? 0n
       this.epochs.truncateFromEnd(this.endOffset)
+      // The process that made it may have come no further than this.
+      if (!cleanShutdown) await this.options.disk.syncDirectory(this.options.directory)
       return
     }
     const known = this.epochs.encode()
@@ -333,7 +335,7 @@ class Loader {
         break
       }
       // From here on it counts as synced. The indexes of the last one are when it is sealed.
-      if (endOffset > recoveryPoint) await rebuilt.sync()
+      await rebuilt.sync()
       if (i < this.segments.length - 1) {
         rebuilt.seal()
         await rebuilt.syncIndexes()

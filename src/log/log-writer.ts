@@ -87,7 +87,8 @@ export class LogWriter {
   /** Goes on to `segment`, the newest, although nothing is to be written to it yet. */
   async moveTo(segment: Segment): Promise<void> {
     while (this.writing !== undefined) await this.writing
-    if (this.current === segment || this.failure !== undefined) return
+    // Batches may have led there, or further, meanwhile.
+    if (this.failure !== undefined || (this.current !== undefined && this.current.baseOffset >= segment.baseOffset)) return
     this.writing = this.writeQueued(segment)
     await this.writing
   }

@@ -369,14 +369,14 @@ export class PartitionLog implements WriterHooks, ReadableLog {
       // The active segment goes too: a new one must carry the offset on.
       if (count === this.segments.length) await this.roll()
       if (this.segments.length <= count) return
+      // No sync of theirs may be under way when they are renamed.
+      await this.writer.settle(smaller(this.segments[count].baseOffset, this.writtenOffset))
       await this.orFail(() => this.deleteSegments(count, reason))
     })
   }
 
   private async deleteSegments(count: number, reason: 'time' | 'size' | 'start'): Promise<void> {
     const next = this.segments[count].baseOffset
-    // No sync of theirs may be under way when they are renamed.
-    await this.writer.settle(smaller(next, this.writtenOffset))
     if (next > this.startOffset) this.startOffset = next
     this.deleting = true
     let bytes = 0
