@@ -9,6 +9,10 @@ import { ReplicaManager } from '../cluster/replication/replica-manager.ts'
 import type { BrokerConfig } from '../config/effective.ts'
 import { type ListenerConfig, parseListeners } from '../config/listeners.ts'
 import { GroupCoordinator } from '../coordinators/group/group-coordinator.ts'
+import type { Report } from '../coordinators/runtime/ports.ts'
+import { supportOfTxnOffsetCommit } from '../coordinators/transaction/producer-support.ts'
+import type { TransactionCoordinator } from '../coordinators/transaction/transaction-coordinator.ts'
+import type { ProducerIdentity } from '../coordinators/transaction/transactions.ts'
 import type { Clock } from '../host/clock.ts'
 import type { Disk } from '../host/disk.ts'
 import type { Logger } from '../host/logger.ts'
@@ -29,6 +33,8 @@ import type { BrokerAddress, Services } from './services.ts'
 import { diskStartError, listenError } from './start-error.ts'
 import { TopicCreation } from './topic-creation.ts'
 import { logConfigOf } from './topic-log-config.ts'
+import { TransactionAdmission } from './transaction-admission.ts'
+import { followTransactions, loadTransactions, transactionCoordinator } from './transactions.ts'
 
 /** How long a shutdown waits for requests that are being answered. */
 const SHUTDOWN_GRACE_MS = 5_000
@@ -85,6 +91,7 @@ class Parts {
   private logs: LogManager | undefined
   private replicas: ReplicaManager | undefined
   private groups: GroupCoordinator | undefined
+  private transactions: TransactionCoordinator | undefined
   private server: SocketServer | undefined
   private closing: Promise<void> | undefined
 
@@ -130,13 +137,18 @@ class Parts {
     })
     const groups = this.groupCoordinator(metadata, replicas)
     this.groups = groups
+    const parts = { nodeId: this.nodeId, clock, config, metadata, replicas, groups, report: this.reportCoordinator }
+    const transactions = transactionCoordinator(parts)
+    this.transactions = transactions
     this.loadGroups(metadata.image())
+    loadTransactions(transactions, metadata.image(), parts)
 
     const applied = new AppliedImage(
       metadata.image(),
       async (image, delta) => {
         await replicas.apply(image, delta)
         this.followGroups(image, delta)
+        followTransactions(transactions, image, delta, parts)
       },
       (error) => logger.error(`a change of metadata could not be applied: ${(error as Error).message}`),
     )
@@ -158,6 +170,8 @@ class Parts {
         return { totalBytes: BigInt(totalBytes), usableBytes: BigInt(freeBytes) }
       },
       groups,
+      transactions,
+      admission: new TransactionAdmission(transactions),
       sessions: new FetchSessions(config.get('max.incremental.fetch.session.cache.slots'), clock, random),
       topics,
       announcedApis,
@@ -210,7 +224,7 @@ class Parts {
   }
 
   private groupCoordinator(metadata: ClusterMetadata, replicas: ReplicaManager): GroupCoordinator {
-    const { clock, config, logger, random } = this.options
+    const { clock, config, random } = this.options
     return new GroupCoordinator({
       config: groupConfigOf(config),
       // Once the topic is there, its own count holds, whatever the configuration says by now.
@@ -225,11 +239,23 @@ class Parts {
       clock,
       uuid: () => hyphenatedUuid(random),
       topicIdOf: (topic) => metadata.image().topic(topic)?.id,
-      report: (line, cause) => {
-        if (cause === undefined) logger.info(line)
-        else logger.error(`${line}: ${cause instanceof Error ? cause.stack : cause}`)
-      },
+      report: this.reportCoordinator,
+      // The two need each other: the one that is made later is looked up when it is asked.
+      verifyTransaction: (request, partition, version) => this.verifyTransaction(request, partition, version),
     })
+  }
+
+  private readonly reportCoordinator: Report = (line, cause) => {
+    const { logger } = this.options
+    if (cause === undefined) logger.info(line)
+    else logger.error(`${line}: ${cause instanceof Error ? cause.stack : cause}`)
+  }
+
+  /** Offsets that are committed in a transaction are writes to a partition like any other. */
+  private async verifyTransaction(producer: ProducerIdentity, partition: number, version: number): Promise<number> {
+    const topics = [{ name: GROUP_OFFSETS_TOPIC, partitions: [partition] }]
+    const results = await this.transactions!.verifyOrAddPartitions({ ...producer, topics }, supportOfTxnOffsetCommit(version))
+    return results[0].resultsByPartition[0].partitionErrorCode
   }
 
   /** In the background: requests are told that it is under way. */
@@ -257,6 +283,7 @@ class Parts {
 
   private async closeParts(graceMs: number): Promise<void> {
     this.groups?.close()
+    this.transactions?.close()
     await this.server?.close(graceMs)
     this.replicas?.close()
     await this.logs?.close()

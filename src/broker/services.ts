@@ -10,6 +10,7 @@ import type { Clock } from '../host/clock.ts'
 import type { FetchSessions } from './fetch-sessions.ts'
 import type { Connection } from './network/connection.ts'
 import type { TopicCreation } from './topic-creation.ts'
+import type { TransactionAdmission } from './transaction-admission.ts'
 
 /** A broker as a client is told of it: under the address that this client can reach. */
 export interface BrokerAddress {
@@ -35,8 +36,8 @@ export interface Services {
   readonly space: (directory: string) => Promise<{ readonly totalBytes: bigint; readonly usableBytes: bigint }>
   readonly logDirectories: readonly string[]
   readonly groups: GroupCoordinator
-  /** Left out until transactions reach all the way into the logs: handlers take it from `transactionsOf`. */
-  readonly transactions?: TransactionCoordinator
+  readonly transactions: TransactionCoordinator
+  readonly admission: TransactionAdmission
   readonly sessions: FetchSessions
   readonly topics: TopicCreation
   /** What ApiVersions answers. */

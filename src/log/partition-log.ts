@@ -176,6 +176,11 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     return this.epochs.latest
   }
 
+  /** Whether the producer has a transaction open here that it began in this epoch: then more of it needs no asking. */
+  hasOngoingTransaction(producerId: bigint, epoch: number): boolean {
+    return this.producers.hasOngoingTransaction(producerId, epoch)
+  }
+
   /** Why the log is not served; undefined if it is. */
   get failed(): KafkaError | undefined {
     return this.failure
@@ -354,7 +359,7 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     this.startOffset = offset
     await onDisk(() => this.logDirectory.saveLogStartOffsets())
     // Not before: of offsets that are there again after a crash, the epochs must be known.
-    this.epochs.truncateFromStart(offset)
+    this.epochs.truncateFromStart(smaller(offset, this.startOffset))
   }
 
   /**

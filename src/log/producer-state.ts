@@ -130,6 +130,12 @@ export class ProducerState {
     })
   }
 
+  /** Whether the producer has a transaction open that it began in this epoch. */
+  hasOngoingTransaction(id: bigint, epoch: number): boolean {
+    const entry = this.entries.get(id)
+    return entry !== undefined && entry.epoch === epoch && entry.transactionFirstOffset !== -1n
+  }
+
   /** Of the last batch that the producer has written; undefined if none is known. */
   lastOffset(id: bigint): bigint | undefined {
     return this.entries.get(id)?.batches.at(-1)?.lastOffset

@@ -1,19 +1,23 @@
 // Produce: the way in. Batches are checked, stamped and queued by the log without looking at their records.
 
 import { isInternalTopic } from '../../cluster/internal-topics.ts'
-import type { Acks } from '../../cluster/replication/partition.ts'
+import type { Acks, Partition } from '../../cluster/replication/partition.ts'
+import { supportOfProduce } from '../../coordinators/transaction/producer-support.ts'
 import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
 import type { TopicId } from '../../protocol/ids.ts'
 import { Produce, type ProduceRequest } from '../../protocol/messages/00-produce.ts'
-import { BATCH_HEADER_SIZE, batchSize, codecId, MAGIC_V2, magic } from '../../protocol/records/batch-header.ts'
+import { BATCH_HEADER_SIZE, batchSize, codecId, isTransactional, MAGIC_V2, magic } from '../../protocol/records/batch-header.ts'
 import type { ResponseInput } from '../../protocol/schema.ts'
 import type { Services } from '../services.ts'
-import { handler } from './handler.ts'
+import type { TransactionalBatch } from '../transaction-admission.ts'
+import { type Call, handler, type Outcome } from './handler.ts'
 
 type TopicResponse = ResponseInput<typeof Produce>['responses'][number]
 type PartitionResponse = TopicResponse['partitionResponses'][number]
 
 const ZSTD = 4
+const FROM_CLIENT = { origin: 'client' } as const
+const NOTHING = Buffer.alloc(0)
 /** The only client that may write to internal topics: Kafka's own admin tools. */
 const ADMIN_CLIENT_ID = '__admin_client'
 
@@ -22,31 +26,17 @@ export const produce = handler(Produce, {
   announced: '0-13',
 
   handle(request, services, call) {
-    const acks = request.acks
-    if (acks !== 0 && acks !== 1 && acks !== -1) throw new KafkaError('INVALID_REQUIRED_ACKS')
-    const responses: { name: string; topicId: string; partitionResponses: PartitionResponse[] }[] = []
-    const waits: Promise<void>[] = []
-    const deadlineMs = services.clock.monotonicMs() + request.timeoutMs
-    let refused = false
-    for (const topic of request.topicData) {
-      const partitionResponses: PartitionResponse[] = []
-      responses.push({ name: topic.name, topicId: topic.topicId, partitionResponses })
-      for (const { index, records } of lastOfEach(topic.partitionData)) {
-        try {
-          const name = call.version >= 13 ? nameOf(services, topic.topicId) : topic.name
-          const response = append(services, name, index, records, acks, call.version, call.clientId, deadlineMs, waits)
-          partitionResponses.push(response)
-        } catch (error) {
-          if (!(error instanceof KafkaError)) throw error
-          refused = true
-          partitionResponses.push(refusal(index, error))
-        }
-      }
-    }
-    // Without answers the only way to tell the client is to hang up: it will ask for metadata anew.
-    if (acks === 0) return refused ? 'close' : null
-    if (waits.length === 0) return { responses }
-    return Promise.all(waits).then(() => ({ responses }))
+    if (request.acks !== 0 && request.acks !== 1 && request.acks !== -1) throw new KafkaError('INVALID_REQUIRED_ACKS')
+    const answer = new ProduceAnswer(request.acks, services.clock.monotonicMs() + request.timeoutMs)
+    const appends = appendsOf(request, services, call)
+    const admitted = admit(request.transactionalId, appends, services, call.version)
+    if (admitted === undefined) return answer.after(appends)
+    // The request is on loan, and gone when this call returns.
+    for (const append of appends) append.batch = Buffer.from(append.batch)
+    return admitted.then((refused) => {
+      for (const append of appends) if (append.partition !== undefined) append.error ??= refused.get(append.partition)
+      return answer.after(appends)
+    })
   },
 
   fail: (request, error) => ({
@@ -58,38 +48,99 @@ export const produce = handler(Produce, {
   }),
 })
 
-function append(
+/** What a request asks of one partition. */
+interface Append {
+  readonly topic: ProduceRequest['topicData'][number]
+  readonly index: number
+  /** Undefined where `error` says why. */
+  partition: Partition | undefined
+  batch: Buffer
+  error: KafkaError | undefined
+}
+
+function appendsOf(request: ProduceRequest, services: Services, { clientId, version }: Call): Append[] {
+  const appends: Append[] = []
+  for (const topic of request.topicData) {
+    for (const { index, records } of lastOfEach(topic.partitionData)) {
+      const append: Append = { topic, index, partition: undefined, batch: NOTHING, error: undefined }
+      appends.push(append)
+      try {
+        const name = version >= 13 ? nameOf(services, topic.topicId) : topic.name
+        if (isInternalTopic(name) && clientId !== ADMIN_CLIENT_ID) {
+          throw new KafkaError('INVALID_TOPIC_EXCEPTION', `${name} is internal`)
+        }
+        append.partition = services.replicas.leader(name, index)
+        append.batch = onlyBatch(records, version)
+      } catch (error) {
+        if (!(error instanceof KafkaError)) throw error
+        append.error = error
+      }
+    }
+  }
+  return appends
+}
+
+/** Undefined where all may be appended at once; else the partitions that refuse, when the coordinator has been asked. */
+function admit(
+  transactionalId: string | null,
+  appends: readonly Append[],
   services: Services,
-  topic: string,
-  index: number,
-  records: Buffer | null,
-  acks: Acks,
   version: number,
-  clientId: string,
-  deadlineMs: number,
-  waits: Promise<void>[],
-): PartitionResponse {
-  if (isInternalTopic(topic) && clientId !== ADMIN_CLIENT_ID)
-    throw new KafkaError('INVALID_TOPIC_EXCEPTION', `${topic} is internal`)
-  const partition = services.replicas.leader(topic, index)
-  const { firstOffset, lastOffset, logAppendTimeMs } = partition.append(onlyBatch(records, version), { origin: 'client' })
-  const response = {
-    index,
-    errorCode: ErrorCode.NONE as number,
-    baseOffset: firstOffset,
-    logAppendTimeMs,
-    logStartOffset: partition.logStartOffset,
-    errorMessage: null as string | null,
+): Promise<ReadonlyMap<Partition, KafkaError>> | undefined {
+  const batches: TransactionalBatch[] = []
+  for (const { partition, batch, error } of appends) {
+    if (partition !== undefined && error === undefined && isTransactional(batch)) batches.push({ partition, batch })
   }
-  const wait = partition.awaitAcks(acks, lastOffset + 1n, deadlineMs)
-  if (wait !== undefined) {
-    // A refusal of one partition is its own answer; the others go on.
-    const settled = wait.catch((error: KafkaError) => {
-      Object.assign(response, refusal(index, error))
-    })
-    waits.push(settled)
+  if (batches.length === 0) return undefined
+  if (transactionalId === null)
+    throw new KafkaError('TRANSACTIONAL_ID_AUTHORIZATION_FAILED', 'transactional records without a transactional id')
+  return services.admission.admit(transactionalId, batches, supportOfProduce(version))
+}
+
+/** Appends, waits as long as `acks` asks, and puts the answer together. A partition that refuses does not stop the others. */
+class ProduceAnswer {
+  private readonly acks: Acks
+  private readonly deadlineMs: number
+  private readonly responses: { name: string; topicId: string; partitionResponses: PartitionResponse[] }[] = []
+  private readonly waits: Promise<void>[] = []
+  private refused = false
+
+  constructor(acks: Acks, deadlineMs: number) {
+    this.acks = acks
+    this.deadlineMs = deadlineMs
   }
-  return response
+
+  after(appends: readonly Append[]): Outcome<typeof Produce> | Promise<Outcome<typeof Produce>> {
+    let topic: Append['topic'] | undefined
+    for (const append of appends) {
+      if (append.topic !== topic) {
+        topic = append.topic
+        this.responses.push({ name: topic.name, topicId: topic.topicId, partitionResponses: [] })
+      }
+      this.responses[this.responses.length - 1].partitionResponses.push(this.append(append))
+    }
+    // Without answers the only way to tell the client is to hang up: it will ask for metadata anew.
+    if (this.acks === 0) return this.refused ? 'close' : null
+    const { responses } = this
+    return this.waits.length === 0 ? { responses } : Promise.all(this.waits).then(() => ({ responses }))
+  }
+
+  private append({ partition, batch, index, error }: Append): PartitionResponse {
+    try {
+      if (partition === undefined || error !== undefined) throw error
+      const { firstOffset, lastOffset, logAppendTimeMs } = partition.append(batch, FROM_CLIENT)
+      const { logStartOffset } = partition
+      const response = { index, errorCode: ErrorCode.NONE as number, baseOffset: firstOffset, logAppendTimeMs, logStartOffset }
+      const wait = partition.awaitAcks(this.acks, lastOffset + 1n, this.deadlineMs)
+      if (wait !== undefined)
+        this.waits.push(wait.catch((refusedLater: KafkaError) => void Object.assign(response, refusal(index, refusedLater))))
+      return response
+    } catch (refused) {
+      if (!(refused instanceof KafkaError)) throw refused
+      this.refused = true
+      return refusal(index, refused)
+    }
+  }
 }
 
 function nameOf(services: Services, topicId: string): string {

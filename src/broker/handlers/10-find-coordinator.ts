@@ -2,7 +2,6 @@ import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
 import { FindCoordinator } from '../../protocol/messages/10-find-coordinator.ts'
 import type { Connection } from '../network/connection.ts'
 import type { Services } from '../services.ts'
-import { transactionsOf } from '../transactions-of.ts'
 import { handler } from './handler.ts'
 
 const GROUP = 0
@@ -34,10 +33,8 @@ export const findCoordinator = handler(FindCoordinator, {
 
 async function find(key: string, keyType: number, services: Services, connection: Connection): Promise<Coordinator> {
   try {
-    if (keyType === TRANSACTION) {
-      transactionsOf(services)
-      await services.topics.ensureTransactionState()
-    } else if (keyType === GROUP) await services.topics.ensureGroupOffsets()
+    if (keyType === TRANSACTION) await services.topics.ensureTransactionState()
+    else if (keyType === GROUP) await services.topics.ensureGroupOffsets()
     else throw new KafkaError('INVALID_REQUEST', `there are no coordinators of type ${keyType} here`)
     const { nodeId, host, port } = services.self(connection)
     return { key, nodeId, host, port, errorCode: ErrorCode.NONE, errorMessage: null }

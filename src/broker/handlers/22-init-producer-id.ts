@@ -1,6 +1,5 @@
 import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
 import { InitProducerId } from '../../protocol/messages/22-init-producer-id.ts'
-import { transactionsOf } from '../transactions-of.ts'
 import { handler } from './handler.ts'
 
 /** Gives a producer its id, or the next epoch of the one that goes with its transactional id. Ids are never given twice, whatever dies in between. */
@@ -11,7 +10,7 @@ export const initProducerId = handler(InitProducerId, {
       throw new KafkaError('INVALID_REQUEST', 'producer id and epoch must be given together')
     }
     const { transactionalId } = request
-    if (transactionalId !== null) return transactionsOf(services).initProducerId({ ...request, transactionalId }, call)
+    if (transactionalId !== null) return services.transactions.initProducerId({ ...request, transactionalId }, call)
     return { errorCode: ErrorCode.NONE, producerId: await services.metadata.nextProducerId(), producerEpoch: 0 }
   },
 

@@ -3,7 +3,6 @@ import type { AddPartitionsRequest } from '../../coordinators/transaction/transa
 import { ErrorCode } from '../../protocol/error-codes.ts'
 import { AddPartitionsToTxn, type AddPartitionsToTxnRequest } from '../../protocol/messages/24-add-partitions-to-txn.ts'
 import type { Services } from '../services.ts'
-import { transactionsOf } from '../transactions-of.ts'
 import { handler } from './handler.ts'
 
 interface Transaction extends AddPartitionsRequest {
@@ -48,7 +47,7 @@ async function add(transaction: Transaction, services: Services, version: number
       exists(name, partition) ? ErrorCode.OPERATION_NOT_ATTEMPTED : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
     )
   }
-  const transactions = transactionsOf(services)
+  const transactions = services.transactions
   if (verifyOnly) return transactions.verifyPartitionsInTxn(transaction)
   return sameForAll(topics, await transactions.addPartitionsToTxn(transaction, { version }))
 }

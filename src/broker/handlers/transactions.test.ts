@@ -122,12 +122,6 @@ test('a transaction by the newer rules: brokers add partitions, and the end brin
   assert.deepEqual([ended.errorCode, ended.producerId, ended.producerEpoch], [0, producerId, 1])
 })
 
-test('a producer without a transactional id needs no coordinator', async () => {
-  const services = { ...(await start()), transactions: undefined }
-  const { producerId, producerEpoch } = await ask(initProducerId, services, 4, { ...hello, transactionalId: null })
-  assert.deepEqual([producerId, producerEpoch], [1_000n, 0])
-})
-
 test('the list tells what state it does not know', async () => {
   const services = await start()
   await ask(initProducerId, services, 5, hello)
@@ -136,27 +130,8 @@ test('the list tells what state it does not know', async () => {
   assert.deepEqual((await list(['Sleepy'])).unknownStateFilters, ['Sleepy'])
 })
 
-test('this broker coordinates every transactional id, if it coordinates any', async () => {
+test('this broker coordinates every transactional id', async () => {
   const services = await start()
   const request = { keyType: 1, coordinatorKeys: [ID] }
   assert.equal((await ask(findCoordinator, services, 4, request)).coordinators[0].nodeId, 1)
-  const without = { ...services, transactions: undefined }
-  assert.equal(errorName((await ask(findCoordinator, without, 4, request)).coordinators[0].errorCode), 'INVALID_REQUEST')
-})
-
-test('a broker without transactions refuses them in every way that an API can', async () => {
-  const services = { ...(await start()), transactions: undefined }
-  const producer = { transactionalId: ID, producerId: 1n, producerEpoch: 0 }
-  const topics = [{ name: 't', partitions: [0] }]
-  const codes = [
-    (await ask(initProducerId, services, 5, hello)).errorCode,
-    (await ask(addPartitionsToTxn, services, 5, { transactions: [{ ...producer, topics }] })).errorCode,
-    (await ask(addPartitionsToTxn, services, 3, { v3AndBelowTransactionalId: ID, v3AndBelowTopics: topics }))
-      .resultsByTopicV3AndBelow[0].resultsByPartition[0].partitionErrorCode,
-    (await ask(addOffsetsToTxn, services, 4, { ...producer, groupId: 'g' })).errorCode,
-    (await ask(endTxn, services, 5, { ...producer, committed: true })).errorCode,
-    (await ask(describeTransactions, services, 0, { transactionalIds: [ID] })).transactionStates[0].errorCode,
-    (await ask(listTransactions, services, 0, { stateFilters: [], producerIdFilters: [] })).errorCode,
-  ]
-  assert.deepEqual(codes.map(errorName), Array(7).fill('INVALID_REQUEST'))
 })
