@@ -14,7 +14,17 @@ import type { TopicId } from '../protocol/ids.ts'
 import { RecordBatchBuilder } from '../protocol/records/batch-builder.ts'
 import { batchSize } from '../protocol/records/batch-header.ts'
 import { type CallKind, type Fault, SimDisk } from './disk.ts'
-import { auditDamaged, auditLog, auditRecovery, demand, type Flip, sameBatches, split, Violation } from './log-audit.ts'
+import {
+  auditDamaged,
+  auditDerived,
+  auditLog,
+  auditRecovery,
+  demand,
+  type Flip,
+  sameBatches,
+  split,
+  Violation,
+} from './log-audit.ts'
 import { drawSetup, type Setup, type StepName } from './log-history-setup.ts'
 import { LogModel, type Sequence } from './log-model.ts'
 import { type Dice, SimClock, Simulation, SimulationHang } from './simulation.ts'
@@ -26,14 +36,22 @@ const ROOM_SEEN_MS = 2500
 
 /** The history of one seed. Rejects with HistoryFailure. */
 export async function runHistory(seed: number): Promise<HistoryFacts> {
-  const history = new History(seed, false)
+  const { stackTraceLimit } = Error
   try {
-    return await history.run()
+    // Errors are part of the plan here, and their stacks take longer than all the rest.
+    Error.stackTraceLimit = 0
+    return await new History(seed, false).run()
   } catch (error) {
+    Error.stackTraceLimit = stackTraceLimit
     // The same again, with its events written down.
     const traced = new History(seed, true)
-    await traced.run().catch(() => {})
-    throw new HistoryFailure(seed, error as Error, traced.trace)
+    const again = await traced.run().then(
+      () => new Error(`fails only the first time: ${error}`),
+      (error) => error,
+    )
+    throw new HistoryFailure(seed, again, traced.trace)
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
   }
 }
 
@@ -268,7 +286,9 @@ class History {
     const sentence = () =>
       `${log.name}: producer ${producerId} epoch ${producerEpoch} sequences ${baseSequence} to ${baseSequence + count - 1}`
     try {
-      const sent = Buffer.from(batch)
+      // In memory of its own, as large batches arrive: the log keeps it as it is.
+      const sent = Buffer.allocUnsafeSlow(batch.length)
+      batch.copy(sent)
       const { firstOffset, lastOffset, duplicate, logAppendTimeMs } = log.append(sent, {
         origin: 'client',
         leaderEpoch: model.epoch,
@@ -590,7 +610,7 @@ class History {
       const log = this.manager.get(model.topic, model.partition)
       demand(log !== undefined, () => `${name} is gone`)
       await this.simulation.settle(auditRecovery(log, model, this.setup.topics.get(model.topic)!.retains, this.dice))
-      await this.simulation.settle(auditLog(log, model, this.clock.wallMs(), this.dice))
+      await this.simulation.settle(auditDerived(log, model, this.clock.wallMs(), this.dice))
       this.observe(log)
     }
     for (const log of this.manager.logs()) {

@@ -67,7 +67,7 @@ export function drawSetup(dice: Dice): Setup {
     slowDisk: dice.chance(0.3),
     faults,
     flips: dice.chance(0.25),
-    steps: dice.between(20, 60),
+    steps: dice.between(10, 40),
     choices,
   }
 }

@@ -54,7 +54,6 @@ export class Simulation {
 
   /** Lets one event happen, and all that follows from it at once. False where nothing is planned. */
   async step(): Promise<boolean> {
-    await quiet()
     const event = this.pop()
     if (event === undefined) return false
     this.timeUs = event.atUs
