@@ -4,18 +4,8 @@
 import { DiskError } from '../host/disk.ts'
 import { KafkaError } from '../protocol/error-codes.ts'
 import type { TopicId } from '../protocol/ids.ts'
-import {
-  baseOffset,
-  batchSize,
-  isControl,
-  lastOffsetDelta,
-  leaderEpoch,
-  recordCount,
-  stampLogAppendTime,
-  stampOffsetAndEpoch,
-} from '../protocol/records/batch-header.ts'
-import { eachBatch } from '../protocol/records/record-batch.ts'
-import { admitProduced, checkBatches, checkCopied } from './append-checks.ts'
+import { lastOffsetDelta, recordCount, stampOffsetAndEpoch } from '../protocol/records/batch-header.ts'
+import { type AppendTarget, appendCopied, appendOwn, appendProduced } from './append.ts'
 import { EPOCH_CHECKPOINT, logDirectoryName, SWAP_SUFFIX, segmentFileName } from './file-names.ts'
 import { EpochFile } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
@@ -53,10 +43,9 @@ export type {
   ReadResult,
 } from './log-types.ts'
 
-const NO_APPEND_TIME = -1n
 const DISK_FULL = new Set(['ENOSPC', 'EDQUOT'])
 
-export class PartitionLog implements WriterHooks, ReadableLog {
+export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
   readonly topic: string
   readonly topicId: TopicId
   readonly partition: number
@@ -199,57 +188,16 @@ export class PartitionLog implements WriterHooks, ReadableLog {
     const nowMs = this.env.clock.wallMs()
     switch (options.origin) {
       case 'client':
-        return this.appendProduced(batches, options.leaderEpoch, nowMs)
+        return appendProduced(this, batches, options, nowMs)
       case 'coordinator':
-        return this.appendOwn(batches, options.leaderEpoch, nowMs)
+        return appendOwn(this, batches, options, nowMs)
       case 'replica':
-        return this.appendCopied(batches, nowMs)
+        return appendCopied(this, batches, nowMs)
     }
   }
 
-  private appendProduced(bytes: Buffer, leaderEpoch: number, nowMs: number): AppendResult {
-    const batch = admitProduced(bytes, this.config, nowMs)
-    const stampsTime = this.config.messageTimestampType === 'LogAppendTime'
-    const known = this.producers.check(batch, 0)
-    if (known !== undefined) {
-      const { firstOffset, lastOffset, timestamp } = known
-      return { firstOffset, lastOffset, logAppendTimeMs: stampsTime ? timestamp : NO_APPEND_TIME, duplicate: true }
-    }
-    const firstOffset = this.nextOffset
-    this.appendBatch(batch, firstOffset, leaderEpoch, nowMs)
-    return {
-      firstOffset,
-      lastOffset: this.nextOffset - 1n,
-      logAppendTimeMs: stampsTime ? BigInt(nowMs) : NO_APPEND_TIME,
-      duplicate: false,
-    }
-  }
-
-  private appendOwn(batches: Buffer, leaderEpoch: number, nowMs: number): AppendResult {
-    checkBatches(batches, this.config)
-    const firstOffset = this.nextOffset
-    const stampsTime = this.config.messageTimestampType === 'LogAppendTime'
-    for (const at of eachBatch(batches)) {
-      const batch = batches.subarray(at, at + batchSize(batches, at))
-      if (stampsTime && !isControl(batch)) stampLogAppendTime(batch, 0, BigInt(nowMs))
-      this.appendBatch(batch, this.nextOffset, leaderEpoch, nowMs)
-    }
-    const logAppendTimeMs = stampsTime ? BigInt(nowMs) : NO_APPEND_TIME
-    return { firstOffset, lastOffset: this.nextOffset - 1n, logAppendTimeMs, duplicate: false }
-  }
-
-  private appendCopied(batches: Buffer, nowMs: number): AppendResult {
-    checkBatches(batches, this.config)
-    checkCopied(batches, this.nextOffset)
-    const firstOffset = batches.length === 0 ? this.nextOffset : baseOffset(batches)
-    for (const at of eachBatch(batches)) {
-      const batch = batches.subarray(at, at + batchSize(batches, at))
-      this.appendBatch(batch, baseOffset(batch), leaderEpoch(batch), nowMs)
-    }
-    return { firstOffset, lastOffset: this.nextOffset - 1n, logAppendTimeMs: NO_APPEND_TIME, duplicate: false }
-  }
-
-  private appendBatch(arrived: Buffer, offset: bigint, epoch: number, nowMs: number): void {
+  /** Called by append.ts: the batch has been checked, and gets its place. */
+  place(arrived: Buffer, offset: bigint, epoch: number, nowMs: number): void {
     const { bytes, lease } = this.env.cache.hold(arrived)
     stampOffsetAndEpoch(bytes, 0, offset, epoch)
     const last = offset + BigInt(lastOffsetDelta(bytes))
