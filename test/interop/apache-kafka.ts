@@ -114,7 +114,13 @@ export async function startApacheKafka({ port = 0, config = {}, jvm = TEST_JVM }
       .join(''),
   )
   const clusterId = randomBytes(16).toString('base64url')
-  const [format, ...formatArgs] = await javaCommand('kafka.tools.StorageTool', ['format', '-t', clusterId, '-c', file, ...PLAIN])
+  const [format, ...formatArgs] = await javaCommand('kafka.tools.StorageTool', [
+    'format',
+    `--cluster-id=${clusterId}`,
+    '-c',
+    file,
+    ...PLAIN,
+  ])
   await run(format!, formatArgs, dataDirectory)
 
   const [command, ...args] = await javaCommand('kafka.Kafka', [file], ['-Dmoldau.log.level=INFO', ...jvm])

@@ -47,7 +47,12 @@ export async function apacheKafkaCommand(dataDirectory: string, port: number, co
   )
   if (!existsSync(join(dataDirectory, 'logs', 'meta.properties'))) {
     const clusterId = randomBytes(16).toString('base64url')
-    const [format, ...formatArgs] = await javaCommand('kafka.tools.StorageTool', ['format', '-t', clusterId, '-c', file])
+    const [format, ...formatArgs] = await javaCommand('kafka.tools.StorageTool', [
+      'format',
+      `--cluster-id=${clusterId}`,
+      '-c',
+      file,
+    ])
     await promisify(execFile)(format!, formatArgs, { cwd: dataDirectory })
   }
   const [command, ...args] = await javaCommand('kafka.Kafka', [file])
