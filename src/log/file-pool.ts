@@ -52,10 +52,12 @@ export class FilePool {
     this.closeIfUnused(slot)
   }
 
+  /** Closes all files but those in use, which close with their last use. What is used afterwards is opened again. */
   async close(): Promise<void> {
     const slots = [...this.slots.values()]
     this.slots.clear()
-    await Promise.allSettled(slots.map(async (slot) => (await slot.opening).close()))
+    for (const slot of slots) slot.forgotten = true
+    await Promise.allSettled(slots.filter(({ pins }) => pins === 0).map(async (slot) => (await slot.opening).close()))
   }
 
   private slot(path: string, mode: Mode): Slot {

@@ -1,12 +1,12 @@
-// Brings one log from its directory into memory. After a clean shutdown little is read. After any other end, everything from
-// the recovery point's segment on is scanned: cut at the first bad batch if that was not synced yet; refused, with everything
-// left as it is, if it was.
+// Brings one log from its directory into memory. After a clean shutdown little is read. After any other end, everything behind
+// the recovery point is scanned, and cut at the first bad batch. What lies in front of it was synced, so its contents are
+// believed until somebody reads them; of its headers, no more is read than producer state and indexes are to be had from.
 
 import { DecodeError } from '../bytes/reader.ts'
 import type { Disk } from '../host/disk.ts'
 import { ZERO_UUID } from '../protocol/ids.ts'
-import { baseOffset, lastOffset, leaderEpoch, maxTimestamp } from '../protocol/records/batch-header.ts'
-import { NO_TIMESTAMP } from '../protocol/records/record.ts'
+import { baseOffset, lastOffset, leaderEpoch } from '../protocol/records/batch-header.ts'
+import { activate, headersOf } from './activate-segment.ts'
 import { scanBatches } from './batch-scan.ts'
 import { readIfPresent } from './checkpoint-file.ts'
 import {
@@ -24,9 +24,9 @@ import type { FilePool } from './file-pool.ts'
 import { LeaderEpochs } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
 import type { Report } from './log-event.ts'
-import { decodeProducerSnapshot } from './producer-snapshot.ts'
+import { decodeProducerSnapshot, isProducerSnapshot } from './producer-snapshot.ts'
 import { ProducerState } from './producer-state.ts'
-import { type Newest, Segment } from './segment.ts'
+import { Segment } from './segment.ts'
 
 export interface LoadOptions {
   readonly disk: Disk
@@ -54,6 +54,12 @@ export interface LoadedLog {
   readonly snapshotOffset: bigint | undefined
   /** Synced data is damaged: the log must not be served. */
   readonly damage: string | undefined
+}
+
+/** A segment as it was when the log ended at `offset`; what the producers were then is in a snapshot. */
+interface Mark {
+  readonly offset: bigint
+  readonly segment: Segment
 }
 
 class Damage extends Error {
@@ -253,9 +259,11 @@ class Loader {
       )
     }
     for (let i = 0; i < scanFrom; i++) await this.requireIndexes(i)
-    await this.loadProducers(clean ? this.endOffset : this.segments[scanFrom].baseOffset)
-    if (!clean) {
-      await this.scan(scanFrom, recoveryPoint ?? 0n)
+    if (clean) await this.loadProducers(this.endOffset)
+    else {
+      const marked = await this.findMark(this.segments[scanFrom], recoveryPoint ?? 0n)
+      await this.loadProducers(marked?.offset ?? this.segments[scanFrom].baseOffset)
+      await this.scan(scanFrom, recoveryPoint ?? 0n, marked)
       if (recoveryPoint !== undefined && this.endOffset < recoveryPoint) {
         report({ event: 'log-shorter-than-synced', topic, partition, endOffset: this.endOffset, recoveryPoint })
       }
@@ -296,7 +304,7 @@ class Loader {
     }
     const { topic, partition, report } = this.options
     report({ event: 'index-rebuilt', topic, partition, file: segment.path('.index'), reason: 'missing or damaged' })
-    const { rebuilt, problem, position } = await this.rebuild(segment, false, () => {})
+    const { rebuilt, problem, position } = await this.rebuild(segment, undefined, () => {})
     if (problem !== undefined) throw new Damage(segment.path('.log'), position, problem)
     this.segments[number] = rebuilt
     rebuilt.seal()
@@ -305,8 +313,30 @@ class Loader {
 
   // ── after any other end ───────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Reads every byte of the segments from number `from` on. */
-  private async scan(from: number, recoveryPoint: bigint): Promise<void> {
+  /** The newest mark in a segment: what recovery-marks.ts and clean shutdowns leave, at offsets that are known to be synced. */
+  private async findMark(segment: Segment, recoveryPoint: bigint): Promise<Mark | undefined> {
+    const offsets = [...this.names]
+      .map((name) => parseSegmentFileName(name))
+      .filter((parsed) => parsed?.suffix === '.snapshot')
+      .map((parsed) => parsed!.baseOffset)
+      .filter((offset) => offset > segment.baseOffset && offset <= recoveryPoint)
+      .sort((a, b) => (a > b ? -1 : 1))
+    const { baseOffset } = segment
+    const indexBytes = this.sizes.get(segmentFileName(baseOffset, '.index'))
+    const timeIndexBytes = this.sizes.get(segmentFileName(baseOffset, '.timeindex'))
+    if (indexBytes === undefined || timeIndexBytes === undefined) return undefined
+    for (const offset of offsets) {
+      if (!isProducerSnapshot(await this.options.disk.readFile(this.path(segmentFileName(offset, '.snapshot'))))) continue
+      // Of what was written to the indexes since, anything may have arrived.
+      const marked = this.segment(baseOffset, segment.size, Math.floor(indexBytes / 8), Math.floor(timeIndexBytes / 12))
+      await marked.keepIndexesBelow(offset)
+      if ((await activate(this.options.pool, marked, offset)) === offset) return { offset, segment: marked }
+    }
+    return undefined
+  }
+
+  /** Reads the segments from number `from` on; of that one only what is behind the mark. */
+  private async scan(from: number, recoveryPoint: bigint, marked?: Mark): Promise<void> {
     const { nowMs } = this.options
     for (let i = from; i < this.segments.length; i++) {
       const segment = this.segments[i]
@@ -321,12 +351,13 @@ class Loader {
         )
         break
       }
-      let endOffset = segment.baseOffset
-      const { rebuilt, problem, position } = await this.rebuild(segment, true, (header, at) => {
+      let endOffset = i === from && marked !== undefined ? marked.offset : segment.baseOffset
+      const visit = (header: Buffer, at: number) => {
         endOffset = lastOffset(header, at) + 1n
         this.epochs.assign(leaderEpoch(header, at), baseOffset(header, at))
         this.producers.update(header, at, nowMs)
-      })
+      }
+      const { rebuilt, problem, position } = await this.rebuild(segment, recoveryPoint, visit, i === from ? marked : undefined)
       if (problem !== undefined && endOffset < recoveryPoint) throw new Damage(segment.path('.log'), position, problem)
       this.segments[i] = rebuilt
       this.endOffset = endOffset
@@ -370,33 +401,55 @@ class Loader {
     })
   }
 
-  /** A segment as its batches say it is, with new indexes, up to the first bad batch. */
+  /**
+   * A segment as its batches say it is, with new indexes, up to the first bad batch. Headers are believed below `syncedOffset`
+   * (undefined: all of them), and from there on no batch whose checksum does not match. What is in front of the mark stays.
+   */
   private async rebuild(
     segment: Segment,
-    checkCrc: boolean,
+    syncedOffset: bigint | undefined,
     visit: (header: Buffer, at: number) => void,
+    marked?: Mark,
   ): Promise<{ rebuilt: Segment; problem: string | undefined; position: number }> {
-    const { pool, directory, config, nowMs } = this.options
-    const rebuilt = new Segment(this.options, directory, segment.baseOffset, { wallMs: nowMs })
-    rebuilt.forgetFiles()
-    for (const suffix of ['.index', '.timeindex'] as const) {
-      // Emptied, not removed: its name is durable, and what a power cut brings back is not an old index.
-      await pool.use(rebuilt.path(suffix), 'write', (file) => file.truncate(0))
-      if (!this.names.has(segmentFileName(segment.baseOffset, suffix))) this.unsyncedNames = true
+    const { pool, config } = this.options
+    const rebuilt = marked?.segment ?? (await this.emptied(segment))
+    let minOffset = marked?.offset ?? segment.baseOffset
+    const note = (header: Buffer, at: number, size: number) => {
+      minOffset = lastOffset(header, at) + 1n
+      visit(header, at)
+      rebuilt.account(header, at, size, config.indexIntervalBytes)
+      return true
     }
-    const scan = await pool.use(segment.path('.log'), 'read', (file) =>
-      scanBatches(file, {
-        ...headersOf(segment, 0),
-        checkCrc,
-        visit: (header, at, _position, size) => {
-          visit(header, at)
-          rebuilt.account(header, at, size, config.indexIntervalBytes)
-          return true
-        },
-      }),
-    )
+    const scan = await pool.use(segment.path('.log'), 'read', async (file) => {
+      const synced = await scanBatches(file, {
+        ...headersOf(segment, rebuilt.size),
+        minOffset,
+        visit: (header, at, _position, size) =>
+          (syncedOffset === undefined || lastOffset(header, at) < syncedOffset) && note(header, at, size),
+      })
+      if (synced.problem !== undefined || syncedOffset === undefined) return synced
+      return scanBatches(file, {
+        ...headersOf(segment, synced.position),
+        checkCrc: true,
+        minOffset,
+        visit: (header, at, _position, size) => note(header, at, size),
+      })
+    })
     rebuilt.writtenSize = rebuilt.size
     return { rebuilt, problem: scan.problem, position: scan.position }
+  }
+
+  /** The same segment with nothing in it yet, as far as anybody knows; its indexes are empty. */
+  private async emptied(segment: Segment): Promise<Segment> {
+    const { pool, directory, nowMs } = this.options
+    const emptied = new Segment(this.options, directory, segment.baseOffset, { wallMs: nowMs })
+    emptied.forgetFiles()
+    for (const suffix of ['.index', '.timeindex'] as const) {
+      // Emptied, not removed: its name is durable, and what a power cut brings back is not an old index.
+      await pool.use(emptied.path(suffix), 'write', (file) => file.truncate(0))
+      if (!this.names.has(segmentFileName(segment.baseOffset, suffix))) this.unsyncedNames = true
+    }
+    return emptied
   }
 
   // ── what is derived from batches ──────────────────────────────────────────────────────────────────────────────────
@@ -421,60 +474,11 @@ class Loader {
       const parsed = parseSegmentFileName(name)
       if (parsed?.suffix !== '.snapshot' || bases.has(parsed.baseOffset) || parsed.baseOffset === this.snapshotOffset) continue
       await this.options.disk.remove(this.path(name))
+      // One that came back would mark an offset which by then means something else.
+      this.unsyncedNames = true
     }
   }
 }
-
-/**
- * Prepares a segment to be appended to: finds, from its last index entry on, where its batches end and what is the newest of
- * them. Returns the offset behind them; undefined where the file holds something else.
- */
-export async function activate(pool: FilePool, segment: Segment): Promise<bigint | undefined> {
-  const entry = await segment.index.last()
-  const from = entry?.value ?? 0
-  if (from > segment.size) return undefined
-  const found = new Found(segment.baseOffset)
-  if (segment.size > 0) {
-    const scan = await pool.use(segment.path('.log'), 'read', async (file) => {
-      if (from > 0) await scanBatches(file, { ...headersOf(segment, 0), visit: (header, at) => found.first(header, at) })
-      return scanBatches(file, { ...headersOf(segment, from), visit: (header, at) => found.next(header, at) })
-    })
-    if (scan.problem !== undefined) return undefined
-  }
-  await segment.becomeActive({ ...found, bytesSinceEntry: segment.size - from })
-  return found.endOffset
-}
-
-/** What the headers of the last segment tell. */
-class Found {
-  endOffset: bigint
-  newest: Newest = { timestamp: NO_TIMESTAMP, offset: -1n }
-  firstTimestamp: bigint | undefined
-
-  constructor(endOffset: bigint) {
-    this.endOffset = endOffset
-  }
-
-  first(header: Buffer, at: number): boolean {
-    this.firstTimestamp = maxTimestamp(header, at)
-    return false
-  }
-
-  next(header: Buffer, at: number): boolean {
-    const timestamp = maxTimestamp(header, at)
-    this.firstTimestamp ??= timestamp
-    this.endOffset = lastOffset(header, at) + 1n
-    if (timestamp > this.newest.timestamp) this.newest = { timestamp, offset: lastOffset(header, at) }
-    return true
-  }
-}
-
-const headersOf = (segment: Segment, from: number) => ({
-  from,
-  to: segment.size,
-  checkCrc: false,
-  minOffset: segment.baseOffset,
-})
 
 /** The headers of all batches with offsets in `from` to `to` (not included), in order. */
 async function visitHeaders(

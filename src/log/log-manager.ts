@@ -25,6 +25,7 @@ import { type LoadedLog, loadLog } from './log-loader.ts'
 import type { LogEnvironment } from './log-types.ts'
 import { PartitionLog } from './partition-log.ts'
 import { ProducerState } from './producer-state.ts'
+import { RecoveryMarks } from './recovery-marks.ts'
 import { onDisk } from './storage-error.ts'
 import { TailCache } from './tail-cache.ts'
 
@@ -35,6 +36,8 @@ export interface LogLimits {
   readonly openFiles: number
   /** Keys of the log that is being compacted (log.cleaner.dedupe.buffer.size): 24 bytes each, taken as they are needed. */
   readonly cleanerMapBytes: number
+  /** Of a log, between two places from which a recovery can go on. Tests want few. */
+  readonly recoveryMarkBytes?: number
 }
 
 export const defaultLogLimits: LogLimits = {
@@ -90,12 +93,14 @@ export class LogManager {
   readonly directories: readonly LogDirectory[]
   private readonly env: LogEnvironment
   private readonly options: LogManagerOptions
+  private readonly marks: RecoveryMarks
   private readonly byName = new Map<string, PartitionLog>()
   private readonly creating = new Map<string, Promise<PartitionLog>>()
   private readonly timers: Timer[] = []
   private fullCheck: Timer | undefined
   private retentionRun: Promise<void> | undefined
   private compactionRun: Promise<void> | undefined
+  private checkpointRun: Promise<void> | undefined
   private closing = false
 
   /**
@@ -146,6 +151,7 @@ export class LogManager {
     this.options = options
     this.directories = directories
     this.env = env
+    this.marks = new RecoveryMarks(env.disk, options.limits?.recoveryMarkBytes)
     for (const directory of directories) directory.onFull = () => this.watchFullDisks()
   }
 
@@ -274,8 +280,22 @@ export class LogManager {
     }
   }
 
-  /** Makes durable from where on each log would have to be scanned, where it starts, and what its high watermark is. */
-  async checkpoint(): Promise<void> {
+  /**
+   * Makes durable from where on each log would have to be scanned, where it starts, and what its high watermark is. A run that is
+   * asked for while one is under way is that one.
+   */
+  checkpoint(): Promise<void> {
+    this.checkpointRun ??= this.saveCheckpoints().finally(() => {
+      this.checkpointRun = undefined
+    })
+    return this.checkpointRun
+  }
+
+  private async saveCheckpoints(): Promise<void> {
+    for (const log of [...this.byName.values()]) {
+      if (this.closing) return
+      if (log.logDirectory.state === 'online') await this.inBackground(log.path, () => this.marks.update(log))
+    }
     for (const directory of this.directories) {
       if (directory.state !== 'online') continue
       await this.inBackground(directory.path, () => directory.checkpoint())
@@ -296,6 +316,7 @@ export class LogManager {
     this.closing = true
     await this.retentionRun
     await this.compactionRun
+    await this.checkpointRun
     this.env.flushTimer.stop()
     await this.env.removal.stop()
     const unclean = new Set<LogDirectory>()

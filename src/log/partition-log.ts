@@ -5,12 +5,13 @@ import { DiskError } from '../host/disk.ts'
 import { KafkaError } from '../protocol/error-codes.ts'
 import type { TopicId } from '../protocol/ids.ts'
 import { lastOffsetDelta, recordCount, stampOffsetAndEpoch } from '../protocol/records/batch-header.ts'
+import { activate } from './activate-segment.ts'
 import { type AppendTarget, appendCopied, appendOwn, appendProduced } from './append.ts'
 import { EPOCH_CHECKPOINT, logDirectoryName, SWAP_SUFFIX, segmentFileName } from './file-names.ts'
 import { EpochFile } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
 import type { LogDirectory } from './log-directory.ts'
-import { activate, type LoadedLog, loadProducerState } from './log-loader.ts'
+import { type LoadedLog, loadProducerState } from './log-loader.ts'
 import { LogReader, type ReadableLog } from './log-reader.ts'
 import { findCut, removeSnapshots } from './log-truncation.ts'
 import {
@@ -301,7 +302,8 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
   /** What lies below `offset` is gone, durably when this resolves. Whole segments below it are deleted by retention. */
   async advanceLogStartOffset(offset: bigint): Promise<void> {
     this.requireReadable()
-    if (offset <= this.startOffset) return
+    // Somebody else's word may still be on its way.
+    if (offset <= this.startOffset) return onDisk(() => this.logDirectory.saveLogStartOffsets())
     if (offset > this.nextOffset)
       throw new KafkaError('OFFSET_OUT_OF_RANGE', `${this.name} ends at ${this.nextOffset}, below ${offset}`)
     this.startOffset = offset

@@ -56,6 +56,12 @@ export function encodeProducerSnapshot(state: ProducerState): Buffer {
   return bytes
 }
 
+/** Whether a file is whole: it is written without a sync. */
+export function isProducerSnapshot(bytes: Buffer): boolean {
+  if (bytes.length < ENTRIES_POSITION + 4 || bytes.readInt16BE(0) !== VERSION) return false
+  return bytes.readUInt32BE(CRC_POSITION) === crc32c(bytes.subarray(ENTRIES_POSITION))
+}
+
 /** Throws DecodeError where the file is damaged: the state must then be had from the log. */
 export function decodeProducerSnapshot(bytes: Buffer, nowMs: number): ProducerState {
   const reader = new Reader(bytes)

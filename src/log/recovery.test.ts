@@ -148,13 +148,11 @@ describe('after kill -9', () => {
     assert.deepEqual([...read], [fixture.path('00000000000000000032.log')])
   })
 
-  test('damage to what had been synced is not cut off: the log is not served, and the event says where', async () => {
+  test('damage to what had been synced is not cut off: where no batch can be told, the log is not served', async () => {
     const fixture = await filled(8)
     await fixture.manager.checkpoint()
     fixture.disk = fixture.disk.kill()
-    await fixture.damage(`${FIRST}.log`, (contents) =>
-      contents.fill(contents[3 * batchSize + 90] ^ 1, 3 * batchSize + 90, 3 * batchSize + 91),
-    )
+    await fixture.damage(`${FIRST}.log`, (contents) => contents.fill(0, 3 * batchSize, 3 * batchSize + 90))
     const before = await fixture.disk.readFile(fixture.path(`${FIRST}.log`))
     await fixture.open()
     const log = await fixture.log()
@@ -165,6 +163,95 @@ describe('after kill -9', () => {
     assert.throws(() => log.read(0n, { maxBytes: 100, limitOffset: 1n, atLeastOneBatch: true }), refused)
     assert.ok(before.equals(await fixture.disk.readFile(fixture.path(`${FIRST}.log`))))
     await fixture.manager.close()
+  })
+
+  test('a flipped bit in front of the recovery point is left to be found by the read', async () => {
+    const fixture = await filled(8)
+    await fixture.manager.checkpoint()
+    fixture.disk = fixture.disk.kill()
+    await fixture.damage(`${FIRST}.log`, (contents) =>
+      contents.fill(contents[3 * batchSize + 90] ^ 1, 3 * batchSize + 90, 3 * batchSize + 91),
+    )
+    await fixture.open()
+    assert.deepEqual(fixture.events, [])
+    const log = await fixture.log()
+    const read = async (from: bigint) => log.read(from, { maxBytes: 10, limitOffset: 16n, atLeastOneBatch: true })
+    await assert.rejects(read(6n), (error) => error instanceof KafkaError && error.code === 'CORRUPT_MESSAGE')
+    assert.equal((await read(8n)).size, batchSize)
+  })
+
+  describe('with marks in the segment', () => {
+    const markedAt = async (fixture: LogFixture, batches: number) => {
+      const log = await fixture.log()
+      for (let i = 0; i < batches; i++) {
+        const baseSequence = Number(log.endOffset)
+        log.append(batchOf(2, { producerId: 9n, producerEpoch: 0, baseSequence }), FROM_CLIENT)
+      }
+      await log.flush()
+      await fixture.manager.checkpoint()
+    }
+    const opened = async () => {
+      const fixture = new LogFixture({ indexIntervalBytes: batchSize })
+      fixture.limits = { recoveryMarkBytes: 4 * batchSize }
+      return fixture.open()
+    }
+    /** From where on the log's file is read at the next start. */
+    const firstRead = async (fixture: LogFixture) => {
+      const whole = await fixture.disk.readFile(fixture.path(`${FIRST}.log`))
+      // What stands between its first header and the place that recovery goes on from is not even looked at.
+      await fixture.damage(`${FIRST}.log`, (contents) => contents.fill(0, batchSize, 8 * batchSize))
+      await fixture.open()
+      const log = await fixture.log()
+      assert.deepEqual([log.failed, log.endOffset], [undefined, 30n])
+      await fixture.damage(`${FIRST}.log`, () => whole)
+      return log
+    }
+
+    test('what is in front of the mark is not read', async () => {
+      const fixture = await opened()
+      await markedAt(fixture, 5)
+      await markedAt(fixture, 5)
+      await markedAt(fixture, 3)
+      assert.deepEqual(await fixture.files('.snapshot'), ['00000000000000000020.snapshot'])
+      const log = await fixture.log()
+      for (let i = 26; i < 30; i += 2) {
+        log.append(batchOf(2, { producerId: 9n, producerEpoch: 0, baseSequence: i }), FROM_CLIENT)
+      }
+      await log.flush()
+      fixture.disk = fixture.disk.kill()
+      const recovered = await firstRead(fixture)
+      assert.equal((await readAll(recovered)).length, 15)
+      const again = batchOf(2, { producerId: 9n, producerEpoch: 0, baseSequence: 22 })
+      assert.equal(recovered.append(again, FROM_CLIENT).duplicate, true)
+      assert.deepEqual(fixture.events, [])
+    })
+
+    test('index entries behind the mark are made anew, whatever the files hold', async () => {
+      const fixture = await opened()
+      await markedAt(fixture, 10)
+      await markedAt(fixture, 3)
+      const log = await fixture.log()
+      for (let i = 26; i < 30; i += 2) log.append(batchOf(2), FROM_CLIENT)
+      await log.flush()
+      fixture.disk = fixture.disk.kill()
+      for (const suffix of ['.index', '.timeindex']) {
+        const size = suffix === '.index' ? 8 : 12
+        await fixture.damage(`${FIRST}${suffix}`, (contents) => Buffer.concat([contents, Buffer.alloc(5 * size, 0)]))
+      }
+      assert.equal((await readAll(await firstRead(fixture))).length, 15)
+    })
+
+    test('a damaged mark costs no more than reading the headers', async () => {
+      const fixture = await opened()
+      await markedAt(fixture, 10)
+      fixture.disk = fixture.disk.kill()
+      await fixture.damage('00000000000000000020.snapshot', (contents) => contents.fill(9, 3, 4))
+      await fixture.open()
+      const log = await fixture.log()
+      assert.equal((await readAll(log)).length, 10)
+      const again = batchOf(2, { producerId: 9n, producerEpoch: 0, baseSequence: 18 })
+      assert.equal(log.append(again, FROM_CLIENT).duplicate, true)
+    })
   })
 
   test('a flipped bit that no recovery looks at is found by the read, reported, and served to nobody', async () => {

@@ -205,6 +205,13 @@ export class Segment {
     this.writtenSize = position
   }
 
+  /** Of the entries that the index files hold, keeps those of batches below `endOffset`, up to the first that is out of order. */
+  async keepIndexesBelow(endOffset: bigint): Promise<void> {
+    const relative = Number(endOffset - this.baseOffset)
+    await this.index.keepSound(({ key, value }) => key < relative && value < this.size)
+    await this.timeIndex.keepSound(({ value }) => value < relative)
+  }
+
   /** Entries ascend in both columns, so the last ones are looked at one by one: a truncation seldom cuts far. */
   private async keepTimeEntriesBelow(endOffset: bigint): Promise<void> {
     const relative = Number(endOffset - this.baseOffset)

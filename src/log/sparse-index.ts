@@ -42,6 +42,8 @@ export const timeIndexLayout: Layout<bigint> = {
 const ENTRIES_PER_SAVE = 1024
 /** From here down the rest of a bisection is done in memory, after one read. */
 const ENTRIES_PER_READ = 512
+/** Read at a time where all of them are. */
+const ENTRIES_PER_CHECK = 8192
 
 export class SparseIndex<Key extends number | bigint> {
   path: string
@@ -51,6 +53,7 @@ export class SparseIndex<Key extends number | bigint> {
   private saved: number
   private unsaved: Buffer
   private unsavedCount = 0
+  private saving: Promise<void> | undefined
 
   constructor(pool: FilePool, path: string, layout: Layout<Key>, saved: number) {
     this.pool = pool
@@ -84,8 +87,20 @@ export class SparseIndex<Key extends number | bigint> {
     this.unsavedCount++
   }
 
-  /** Brings all entries into the file, which is created if need be. One caller at a time. */
-  async save(): Promise<void> {
+  /** Brings all entries into the file, which is created if need be. */
+  save(): Promise<void> {
+    const saving = this.saving === undefined ? this.saveNow() : this.saving.then(() => this.saveNow())
+    // Whoever comes next begins where this one has ended, or where it has failed.
+    const settled: Promise<void> = saving
+      .catch(() => {})
+      .then(() => {
+        if (this.saving === settled) this.saving = undefined
+      })
+    this.saving = settled
+    return saving
+  }
+
+  private async saveNow(): Promise<void> {
     const count = this.unsavedCount
     const bytes = this.unsaved.subarray(0, count * this.layout.size)
     await this.pool.use(this.path, 'write', (file) => file.write([bytes], this.saved * this.layout.size))
@@ -108,6 +123,21 @@ export class SparseIndex<Key extends number | bigint> {
       this.unsavedCount = 0
       await this.pool.use(this.path, 'write', (file) => file.truncate(count * this.layout.size))
     } else this.unsavedCount = Math.min(this.unsavedCount, count - this.saved)
+  }
+
+  /** Of the entries in the file, keeps the first ones that ascend in both columns and satisfy `holds`. With nothing unsaved. */
+  async keepSound(holds: (entry: IndexEntry<Key>) => boolean): Promise<void> {
+    const { layout, saved } = this
+    let previous: IndexEntry<Key> | undefined
+    for (let first = 0; first < saved; first += ENTRIES_PER_CHECK) {
+      const entries = await this.readSaved(first, Math.min(ENTRIES_PER_CHECK, saved - first))
+      for (let at = 0; at < entries.length; at += layout.size) {
+        const entry = { key: layout.readKey(entries, at), value: layout.readValue(entries, at) }
+        const ascends = previous === undefined || (entry.key > previous.key && entry.value > previous.value)
+        if (!ascends || !holds(entry)) return this.keep(first + at / layout.size)
+        previous = entry
+      }
+    }
   }
 
   async last(): Promise<IndexEntry<Key> | undefined> {

@@ -62,12 +62,12 @@ export function drawSetup(dice: Dice): Setup {
   return {
     directories,
     topics,
-    limits: { cacheBytes: dice.below(3) * 3000, openFiles: 2 + dice.below(10) },
+    limits: { cacheBytes: dice.below(3) * 3000, openFiles: 2 + dice.below(10), recoveryMarkBytes: 400 },
     periods: dice.chance(0.3) ? { retentionCheckMs: 400, checkpointMs: 250, producerExpirationCheckMs: 10_000_000 } : undefined,
     slowDisk: dice.chance(0.3),
     faults,
     flips: dice.chance(0.25),
-    steps: dice.between(10, 40),
+    steps: dice.between(8, 32),
     choices,
   }
 }

@@ -1,0 +1,70 @@
+// Marks from which a recovery can go on within a segment: at some offset the indexes of the active segment are synced, and then a
+// producer snapshot is written whose name says the offset. Without marks a recovery would have to read every batch header of the
+// segment that holds the recovery point, and index it anew.
+
+import type { Disk } from '../host/disk.ts'
+import { segmentFileName } from './file-names.ts'
+import type { PartitionLog } from './partition-log.ts'
+import { encodeProducerSnapshot } from './producer-snapshot.ts'
+import { type Segment, writeUnsynced } from './segment.ts'
+
+/** Of log between two marks: two syncs of indexes are little beside the syncs of so much, and so much is read in milliseconds. */
+const MARK_EVERY_BYTES = 4 * 1024 * 1024
+
+interface Mark {
+  readonly segment: Segment
+  readonly offset: bigint
+  readonly size: number
+}
+
+export class RecoveryMarks {
+  private readonly disk: Disk
+  private readonly everyBytes: number
+  private readonly marks = new WeakMap<PartitionLog, Mark>()
+
+  constructor(disk: Disk, everyBytes = MARK_EVERY_BYTES) {
+    this.disk = disk
+    this.everyBytes = everyBytes
+  }
+
+  /** Leaves a mark if the log has grown enough since the last one. Rejects with DiskError, KafkaError. */
+  async update(log: PartitionLog): Promise<void> {
+    if (!this.isDue(log)) return
+    try {
+      await log.changes.take(() => this.mark(log))
+    } catch (error) {
+      // A log that is deleted or fails meanwhile has said so itself.
+      if (log.failed === undefined) throw error
+    }
+  }
+
+  private isDue(log: PartitionLog): boolean {
+    const active = log.segments.at(-1)
+    // Under `os` the recovery point lies where the segment begins, or far back.
+    if (active === undefined || log.failed !== undefined || log.config.flushPolicy === 'os') return false
+    const last = this.marks.get(log)
+    return active.size - (last?.segment === active ? last.size : 0) >= this.everyBytes
+  }
+
+  private async mark(log: PartitionLog): Promise<void> {
+    if (!this.isDue(log)) return
+    const active = log.segments[log.segments.length - 1]
+    const { endOffset: offset } = log
+    const { size } = active
+    const snapshot = encodeProducerSnapshot(log.producers)
+    await log.flush()
+    // Sealed meanwhile: whoever begins the next segment leaves a snapshot there.
+    if (log.segments.at(-1) !== active || log.failed !== undefined) return
+    await active.syncIndexes()
+    await writeUnsynced(this.disk, this.path(log, offset), snapshot)
+    const last = this.marks.get(log)
+    this.marks.set(log, { segment: active, offset, size })
+    if (last !== undefined && last.segment.baseOffset < last.offset && last.offset < offset) {
+      await this.disk.remove(this.path(log, last.offset))
+    }
+  }
+
+  private path(log: PartitionLog, offset: bigint): string {
+    return `${log.path}/${segmentFileName(offset, '.snapshot')}`
+  }
+}
