@@ -35,7 +35,7 @@ export class CommitOverlay {
     for (const op of ops) {
       if ('put' in op) {
         const created = this.get(op.put)?.created ?? revision
-        const entry: Entry = { key: op.put, value: op.value, created, modified: revision, lease: op.lease ?? null }
+        const entry: Entry = { key: op.put, value: ownCopy(op.value), created, modified: revision, lease: op.lease ?? null }
         this.changed.set(op.put, entry)
         events.push({ put: entry })
       } else {
@@ -56,4 +56,11 @@ export class CommitOverlay {
     for (const key of this.changed.keys()) if (key.startsWith(prefix)) keys.add(key)
     return [...keys].sort()
   }
+}
+
+/** For keeping: a small buffer is a slice of Node's pool, and would keep 64 KiB of that with it for as long as it lives. */
+function ownCopy(value: Uint8Array): Uint8Array {
+  const copy = Buffer.allocUnsafeSlow(value.length)
+  copy.set(value)
+  return copy
 }
