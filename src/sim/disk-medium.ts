@@ -21,12 +21,14 @@ type Change = Write | Truncation
 
 const isWrite = (change: Change): change is Write => 'bytes' in change
 
+const EMPTY = Buffer.alloc(0)
+
 /** Bytes that grow. Behind `size` the buffer holds zeros. */
 class Contents {
   size: number
   private buffer: Buffer
 
-  constructor(bytes: Buffer = Buffer.alloc(0)) {
+  constructor(bytes: Buffer = EMPTY) {
     this.buffer = bytes
     this.size = bytes.length
   }
@@ -59,7 +61,8 @@ class Contents {
 
   private reserve(size: number): void {
     if (size <= this.buffer.length) return
-    const grown = Buffer.alloc(Math.max(size, this.buffer.length * 2, 256))
+    // From Node's pool: a buffer with memory of its own costs more than filling this one.
+    const grown = Buffer.allocUnsafe(Math.max(size, this.buffer.length * 2, 256)).fill(0)
     this.bytes.copy(grown)
     this.buffer = grown
   }

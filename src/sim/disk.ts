@@ -161,7 +161,7 @@ export class SimDisk implements Disk {
   async readFile(path: string): Promise<Buffer> {
     return this.call('read', path, () => {
       const inode = this.file(path)
-      const contents = Buffer.alloc(inode.size)
+      const contents = Buffer.allocUnsafe(inode.size)
       inode.read(contents, 0)
       return contents
     })

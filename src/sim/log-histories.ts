@@ -4,30 +4,16 @@
 // *Invariants*: log-audit.ts, after every recovery; what was confirmed is there, nothing stands where it was not appended,
 // everything that is derived from the log agrees with it, and what fails takes nothing else along.
 
-import { DiskError } from '../host/disk.ts'
-import { LogDirectoryError } from '../log/log-directory.ts'
-import type { LogEvent } from '../log/log-event.ts'
-import { LogManager } from '../log/log-manager.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
 import { KafkaError } from '../protocol/error-codes.ts'
 import type { TopicId } from '../protocol/ids.ts'
 import { RecordBatchBuilder } from '../protocol/records/batch-builder.ts'
 import { batchSize } from '../protocol/records/batch-header.ts'
-import { type CallKind, type Fault, SimDisk } from './disk.ts'
-import {
-  auditDamaged,
-  auditDerived,
-  auditLog,
-  auditRecovery,
-  demand,
-  type Flip,
-  sameBatches,
-  split,
-  Violation,
-} from './log-audit.ts'
-import { drawSetup, type Setup, type StepName } from './log-history-setup.ts'
+import { auditDamaged, auditLog, demand, type Flip, sameBatches, split, Violation } from './log-audit.ts'
+import type { StepName } from './log-history-setup.ts'
 import { LogModel, type Sequence } from './log-model.ts'
-import { type Dice, SimClock, Simulation, SimulationHang } from './simulation.ts'
+import { LogTrial, maximum, minimum } from './log-trial.ts'
+import { SimulationHang } from './simulation.ts'
 
 /** Enough room again, as the log sees it (1 MiB must be free). */
 const ROOM = 4 * 1024 * 1024
@@ -66,57 +52,22 @@ export interface HistoryFacts {
 export class HistoryFailure extends Error {
   override readonly name = 'HistoryFailure'
   readonly seed: number
-  /** All that happened, in order. */
-  readonly trace: readonly string[]
+  readonly #trace: readonly string[]
 
   constructor(seed: number, cause: Error, trace: readonly string[]) {
     const expected = cause instanceof Violation || cause instanceof SimulationHang
-    super(`seed ${seed}: ${expected ? cause.message : cause.stack}`, { cause })
+    super(`seed ${seed}: ${expected ? cause.message : cause.stack} (npm run sim:log -- --seed ${seed})`)
     this.seed = seed
-    this.trace = trace
+    this.#trace = trace
+  }
+
+  /** All that happened, in order. Too long to be shown with the error. */
+  get trace(): readonly string[] {
+    return this.#trace
   }
 }
 
-type Ending = 'power cut' | 'kill'
-
-class History {
-  readonly trace: string[] = []
-  private readonly tracing: boolean
-  private readonly simulation: Simulation
-  private readonly dice: Dice
-  private readonly setup: Setup
-  private disk: SimDisk
-  private clock: SimClock
-  private manager: LogManager | undefined
-  private readonly models = new Map<string, LogModel>()
-  /** Truncations that are not confirmed: what the files hold is the one or the other. */
-  private readonly cutting = new Map<string, bigint>()
-  /** Topics whose creation or deletion was cut short: there or not. */
-  private readonly unsure = new Map<string, LogModel>()
-  /** Creations and deletions under way. */
-  private readonly changing = new Set<string>()
-  /** What the disk does may be blamed for. */
-  private faulty = false
-  /** Directories that a fault has struck since the last start. */
-  private readonly struck = new Set<string>()
-  /** Directories whose disk has been full since the last start, or since there was room again. */
-  private readonly filled = new Set<string>()
-  private damaged: { name: string; flip: Flip; reported: boolean } | undefined
-  private failure: Error | undefined
-  private topicIds = 0
-  private readonly facts = { powerCuts: 0, kills: 0, restarts: 0, batches: 0, faults: 0 }
-
-  constructor(seed: number, tracing: boolean) {
-    this.tracing = tracing
-    this.simulation = new Simulation(seed)
-    this.dice = this.simulation.stream('history')
-    this.setup = drawSetup(this.simulation.stream('setup'))
-    this.clock = new SimClock(this.simulation)
-    this.disk = SimDisk.create(this.simulation, tracing ? (call) => this.note(`   ${call}`) : undefined)
-    this.disk.slow = this.setup.slowDisk
-    this.note(JSON.stringify(this.setup))
-  }
-
+class History extends LogTrial {
   async run(): Promise<HistoryFacts> {
     await this.open()
     for (let i = 0; i < this.setup.steps; i++) {
@@ -131,76 +82,12 @@ class History {
     return this.facts
   }
 
-  // ── events ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  private note(text: string): void {
-    if (this.tracing) this.trace.push(`${(this.simulation.nowUs / 1000).toFixed(3)} ${text}`)
-  }
-
   /** Nothing, a moment, or as long as the disk is busy. */
   private async letPass(): Promise<void> {
     const kind = this.dice.below(4)
     if (kind === 0) return
     if (kind === 3) return this.quiet()
     for (let i = this.dice.below(12); i > 0; i--) await this.simulation.step()
-  }
-
-  private async quiet(): Promise<void> {
-    await this.simulation.advance(0)
-    while (this.disk.busy > 0) await this.simulation.step()
-    this.rethrow()
-  }
-
-  /** What went wrong where nobody waits for the outcome. */
-  private rethrow(): void {
-    if (this.failure !== undefined) throw this.failure
-  }
-
-  /** Follows work that goes on while other things happen. */
-  private watch(
-    what: string,
-    work: Promise<unknown>,
-    {
-      done = () => {},
-      failed = () => {},
-      directory,
-      log,
-    }: { done?: () => void; failed?: () => void; directory?: string; log?: PartitionLog } = {},
-  ): void {
-    this.note(what)
-    const { disk } = this
-    work.then(
-      () => {
-        if (disk !== this.disk) return
-        this.note(`done: ${what}`)
-        done()
-      },
-      (error) => {
-        if (disk !== this.disk) return
-        this.note(`failed: ${what}: ${error.message}`)
-        try {
-          this.excuse(what, error, directory, log)
-          failed()
-        } catch (error) {
-          this.failure ??= error as Error
-        }
-      },
-    )
-  }
-
-  /** Errors are in order where the disk has given cause, and if they are of the kinds that are promised. */
-  private excuse(what: string, error: Error, directory?: string, log?: PartitionLog): void {
-    if (log?.failed !== undefined && /is deleted/.test(log.failed.message)) return
-    const typed = error instanceof KafkaError || error instanceof DiskError || error instanceof LogDirectoryError
-    if (error.message === 'the log was cut' || (typed && this.isTroubled(directory))) return
-    if (error instanceof KafkaError && /is being truncated|is closed|is deleted|deleted meanwhile/.test(error.message)) return
-    throw new Violation(`${what} fails, and nothing is wrong with the disk: ${error.stack}`)
-  }
-
-  /** A disk has failed or is full: the one of `directory`, or any. */
-  private isTroubled(directory?: string): boolean {
-    if (directory === undefined) return this.struck.size > 0 || this.filled.size > 0
-    return this.struck.has(directory) || this.filled.has(directory)
   }
 
   // ── steps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -286,9 +173,7 @@ class History {
     const sentence = () =>
       `${log.name}: producer ${producerId} epoch ${producerEpoch} sequences ${baseSequence} to ${baseSequence + count - 1}`
     try {
-      // In memory of its own, as large batches arrive: the log keeps it as it is.
-      const sent = Buffer.allocUnsafeSlow(batch.length)
-      batch.copy(sent)
+      const sent = Buffer.from(batch)
       const { firstOffset, lastOffset, duplicate, logAppendTimeMs } = log.append(sent, {
         origin: 'client',
         leaderEpoch: model.epoch,
@@ -323,9 +208,10 @@ class History {
     const builder = new RecordBatchBuilder()
     const room = Math.max(0, Math.floor((log.config.segmentBytes - 100) / count) - 40)
     const size = Math.min(room, dice.chance(0.1) ? dice.below(2000) : dice.below(120))
+    const value = Buffer.allocUnsafe(size).fill(dice.below(256))
     for (let i = 0; i < count; i++) {
       const timestamp = BigInt(nowMs - 2000 + dice.below(4000))
-      builder.append({ timestamp, key: null, value: Buffer.alloc(size, dice.below(256)) })
+      builder.append({ timestamp, key: null, value })
     }
     return builder.build(options)
   }
@@ -339,11 +225,6 @@ class History {
         this.check(log.flushedOffset >= endOffset, () => `${log.name} is flushed to ${log.flushedOffset}, not to ${endOffset}`)
       },
     })
-  }
-
-  /** For what is found out while nobody waits. */
-  private check(condition: boolean, sentence: () => string): void {
-    if (!condition) this.failure ??= new Violation(sentence())
   }
 
   private read(log: PartitionLog, model: LogModel): void {
@@ -483,21 +364,7 @@ class History {
     }
   }
 
-  // ── trouble ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  private fault(): void {
-    const { dice } = this
-    const kinds = dice.pick<CallKind[]>([['read'], ['write'], ['sync'], ['write', 'sync'], ['open'], ['name'], ['open', 'name']])
-    const under = dice.pick(this.setup.directories)
-    const code = kinds.includes('open') || kinds.includes('name') ? dice.pick(['EACCES', 'EIO'] as const) : 'EIO'
-    const how: Partial<Fault> = dice.chance(0.5) ? { nth: 1 + dice.below(6) } : { probability: dice.pick([0.02, 0.2, 1]) }
-    const fault: Fault = { under, kinds, code, ...how }
-    this.note(`fault ${JSON.stringify(fault)}`)
-    this.disk.faults = [...this.disk.faults, fault]
-    this.faulty = true
-    this.struck.add(under)
-    this.facts.faults++
-  }
+  // ── trouble ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   private fill(): void {
     const path = this.dice.pick(this.setup.directories)
@@ -525,7 +392,7 @@ class History {
     }
   }
 
-  // ── ends and beginnings ───────────────────────────────────────────────────────────────────────────────────────────
+  // ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   private async restart(): Promise<void> {
     const { dice } = this
@@ -538,116 +405,6 @@ class History {
     } else this.end(kind < 8 ? 'power cut' : 'kill')
     this.rethrow()
     await this.open()
-  }
-
-  /** In order. What happens to the power afterwards changes nothing. */
-  private async shutDown(): Promise<void> {
-    this.note('close')
-    const { manager } = this
-    const claims = [...manager!.logs()].filter((log) => log.failed === undefined && !this.changing.has(log.name))
-    const ends = new Map(claims.map((log) => [log, log.endOffset]))
-    await this.simulation.settle(manager!.close())
-    for (const [log, endOffset] of ends) {
-      const durable = this.isTroubled(log.directory) || log.endOffset < endOffset || log.flushedOffset >= endOffset
-      demand(durable, () => `${log.name} is closed, flushed to ${log.flushedOffset} and not to ${endOffset}`)
-    }
-    this.end(this.dice.pick(['power cut', 'kill']))
-  }
-
-  /** Of the process, which has claimed what it has claimed. */
-  private end(ending: Ending): void {
-    for (const log of this.manager!.logs()) {
-      const model = this.models.get(log.name)
-      if (model !== undefined) this.remember(log, model)
-    }
-    this.vanish(ending)
-  }
-
-  private remember(log: PartitionLog, model: LogModel): void {
-    model.flushed = log.flushedOffset
-    // A sync that fails takes with it what was only in the files.
-    model.written = log.logDirectory.state === 'offline' ? log.flushedOffset : log.writtenOffset
-    const cut = this.cutting.get(log.name)
-    if (cut === undefined) return
-    model.cutTo(cut)
-    model.flushed = minimum(model.flushed, model.end)
-    model.written = minimum(model.written, model.end)
-  }
-
-  private vanish(ending: Ending): void {
-    this.note(ending)
-    if (ending === 'power cut') this.facts.powerCuts++
-    else this.facts.kills++
-    this.disk.faults = []
-    this.disk = ending === 'power cut' ? this.disk.crash() : this.disk.kill()
-    if (ending === 'power cut') for (const model of [...this.models.values(), ...this.unsure.values()]) model.losePower()
-    this.clock = this.clock.restart()
-    this.manager = undefined
-    this.changing.clear()
-    this.cutting.clear()
-    this.faulty = false
-    this.filled.clear()
-    this.struck.clear()
-    for (const path of this.setup.directories) this.disk.setCapacity(path, Number.MAX_SAFE_INTEGER)
-  }
-
-  /** Comes up, in the end: until then the power may go again, and the disk may fail. */
-  private async open(): Promise<void> {
-    while (this.dice.chance(0.15)) {
-      const troubled = this.setup.faults && this.dice.chance(0.5)
-      if (troubled) this.fault()
-      this.watch('open', this.opening())
-      for (let i = this.dice.below(150); i > 0; i--) await this.simulation.step()
-      this.rethrow()
-      this.vanish(this.dice.pick(['power cut', 'kill']))
-    }
-    this.note('open')
-    this.facts.restarts++
-    this.manager = await this.simulation.settle(this.opening())
-    this.settleUnsure()
-    for (const [name, model] of this.models) {
-      if (name === this.damaged?.name) continue
-      const log = this.manager.get(model.topic, model.partition)
-      demand(log !== undefined, () => `${name} is gone`)
-      await this.simulation.settle(auditRecovery(log, model, this.setup.topics.get(model.topic)!.retains, this.dice))
-      await this.simulation.settle(auditDerived(log, model, this.clock.wallMs(), this.dice))
-      this.observe(log)
-    }
-    for (const log of this.manager.logs()) {
-      demand(this.models.has(log.name), () => `${log.name} is there: it was deleted, or never made`)
-    }
-    if (this.setup.periods !== undefined && this.damaged === undefined) this.manager.start(this.setup.periods)
-    this.rethrow()
-  }
-
-  private opening(): Promise<LogManager> {
-    const { disk } = this
-    return LogManager.open({
-      disk,
-      clock: this.clock,
-      random: this.simulation.stream('broker'),
-      directories: this.setup.directories,
-      identity: { nodeId: 1, clusterId: 'simulated' },
-      config: (topic) => this.setup.topics.get(topic)!.config,
-      limits: this.setup.limits,
-      report: (event) => {
-        if (disk === this.disk) this.hear(event)
-      },
-    })
-  }
-
-  /** What was being made or deleted is there or not, as a whole. */
-  private settleUnsure(): void {
-    for (const [name, model] of this.unsure) {
-      const log = this.manager!.get(model.topic, model.partition)
-      if (log === undefined) continue
-      // Made, and nothing of it known yet: a directory may be there without a name for its topic.
-      const made = log.topicId === model.topicId || model.batches.length === 0
-      demand(made, () => `${name} has come back with the topic id ${log.topicId}`)
-      const found = new LogModel(model.topic, model.partition, log.topicId)
-      this.models.set(name, model.batches.length === 0 ? found : model)
-    }
-    this.unsure.clear()
   }
 
   /** The last act: a bit flips in what was closed in order, and nobody is served it, nor does anything else suffer. */
@@ -690,75 +447,7 @@ class History {
     }
     return undefined
   }
-
-  // ── what the logs tell ────────────────────────────────────────────────────────────────────────────────────────────
-
-  private hear(event: LogEvent): void {
-    this.note(
-      `reported: ${event.event}${'reason' in event ? ` ${event.reason}` : ''}${'error' in event ? ` ${event.error.message}` : ''}`,
-    )
-    const excused = this.struck.size > 0
-    switch (event.event) {
-      case 'log-failed':
-      case 'corrupt-batch': {
-        const flip = this.damaged?.flip
-        const there = flip !== undefined && event.file === flip.file && (event.position === flip.position || flip.misleads)
-        if (there) this.damaged!.reported = true
-        return this.check(there || excused, () => `${event.event}: ${event.file} at ${event.position}: ${event.reason}`)
-      }
-      case 'log-shorter-than-synced':
-        return this.check(
-          excused,
-          () => `${event.topic}-${event.partition} ends at ${event.endOffset}, ${event.recoveryPoint} had been synced`,
-        )
-      case 'directory-offline': {
-        const struck = [...this.struck].some((path) => event.directory.startsWith(path))
-        return this.check(struck, () => `${event.directory} is offline without a fault of its disk: ${event.error.stack}`)
-      }
-      case 'background-failure': {
-        const struck = [...this.struck, ...this.filled].some((path) => event.path.startsWith(path))
-        return this.check(struck, () => `${event.path}: background work fails without a fault of its disk: ${event.error.stack}`)
-      }
-    }
-  }
-
-  private highWatermarkOf(log: PartitionLog): bigint {
-    return log.config.flushPolicy === 'group' ? log.flushedOffset : log.writtenOffset
-  }
-
-  private observe(log: PartitionLog): void {
-    const highWatermark = () => this.highWatermarkOf(log)
-    log.observer = {
-      get highWatermark() {
-        return highWatermark()
-      },
-      onWritten: () => {},
-      onFlushed: () => {},
-      onDiscarded: (log, error) => {
-        this.note(`discarded ${log.name} behind ${log.endOffset}: ${error.message}`)
-        this.check(this.filled.has(log.directory), () => `${log.name} discards what was appended, and the disk is not full`)
-        this.models.get(log.name)?.cutTo(log.endOffset)
-      },
-      onFailure: (log, error) => this.note(`${log.name} has failed: ${error.message}`),
-    }
-  }
-
-  /** What must hold at any moment. */
-  private checkClaims(): void {
-    this.rethrow()
-    for (const log of this.manager!.logs()) {
-      const { flushedOffset, writtenOffset, endOffset, logStartOffset } = log
-      const ordered = flushedOffset <= writtenOffset && writtenOffset <= endOffset && logStartOffset <= endOffset
-      demand(
-        ordered,
-        () => `${log.name}: start ${logStartOffset}, flushed ${flushedOffset}, written ${writtenOffset}, end ${endOffset}`,
-      )
-    }
-  }
 }
-
-const maximum = (a: bigint, b: bigint) => (a > b ? a : b)
-const minimum = (a: bigint, b: bigint) => (a < b ? a : b)
 
 const describe = (verdict: ReturnType<LogModel['judge']>) =>
   typeof verdict === 'object' ? `the answer that it is at ${verdict.duplicateOf.base} already` : verdict
