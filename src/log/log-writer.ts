@@ -86,9 +86,10 @@ export class LogWriter {
 
   /** Goes on to `segment`, the newest, although nothing is to be written to it yet. */
   async moveTo(segment: Segment): Promise<void> {
-    while (this.writing !== undefined) await this.writing
-    // Batches may have led there, or further, meanwhile.
-    if (this.failure !== undefined || (this.current !== undefined && this.current.baseOffset >= segment.baseOffset)) return
+    // Batches lead there, or further.
+    const passed = () => this.current !== undefined && this.current.baseOffset >= segment.baseOffset
+    while (this.writing !== undefined && !passed()) await this.writing
+    if (this.failure !== undefined || passed()) return
     this.writing = this.writeQueued(segment)
     await this.writing
   }

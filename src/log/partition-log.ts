@@ -324,6 +324,9 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
       // The active segment goes too: a new one must carry the offset on.
       if (count === this.segments.length) await this.roll()
       if (this.segments.length <= count) return
+      // Whatever goes, a file that carries the offset on is there, and its name durable.
+      await this.writer.moveTo(this.segments[count])
+      await this.env.disk.syncDirectory(this.path)
       // No sync of theirs may be under way when they are renamed.
       await this.writer.settle(smaller(this.segments[count].baseOffset, this.writtenOffset))
       await this.orFail(() => this.deleteSegments(count, reason))
