@@ -244,7 +244,7 @@ class History extends LogTrial {
       const problem = wrong(before) && wrong(model.batches)
       this.check(problem === undefined, () => `read from ${from}: ${problem}`)
     })
-    this.watch(`read ${log.name} from ${from}`, checked, { directory: log.directory })
+    this.watch(`read ${log.name} from ${from}`, checked, { directory: log.directory, log })
   }
 
   private retention(): void {
