@@ -33,6 +33,32 @@ export class ClientClosedError extends Error {
   }
 }
 
+/** Another producer has taken the transactional id over. Brokers before 4.0 say the same of a transaction that has timed out. */
+export class FencedError extends Error {
+  override readonly name = 'FencedError'
+  readonly transactionalId: string
+
+  constructor(transactionalId: string, options?: ErrorOptions) {
+    super(`the producer of transactional id ${transactionalId} has been fenced`, options)
+    this.transactionalId = transactionalId
+  }
+}
+
+/** A part of the transaction is lost, for the reason that is the cause: it can only be aborted. */
+export class TransactionAbortableError extends Error {
+  override readonly name = 'TransactionAbortableError'
+  declare readonly cause: Error
+
+  constructor(cause: Error) {
+    super(`the transaction can only be aborted: ${cause.message}`, { cause })
+  }
+}
+
+/** A call that makes no sense now: records outside of a transaction, a second beginning. */
+export class TransactionStateError extends Error {
+  override readonly name = 'TransactionStateError'
+}
+
 /** The peer does not speak Kafka's protocol, or not well. */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError'

@@ -13,6 +13,7 @@ import type { ConsumerRecord } from './fetched-records.ts'
 import { GroupMembership } from './group-membership.ts'
 import { commitGroupOffsets, fetchGroupOffsets, type GroupMember, type OffsetToCommit } from './group-offsets.ts'
 import { type ClusterView, partitionKey, type TopicPartition } from './metadata.ts'
+import type { GroupMetadata } from './transaction-manager.ts'
 
 export interface GroupConsumerOptions extends ConsumerOptions {
   readonly groupId: string
@@ -105,6 +106,11 @@ export class GroupConsumer {
   /** As the coordinator knows it; empty before the first join. */
   get member(): GroupMember {
     return this.membership.member
+  }
+
+  /** For `Producer.sendOffsets`: the coordinator takes the positions from this generation of the group only. */
+  get groupMetadata(): GroupMetadata {
+    return { groupId: this.options.groupId, ...this.member }
   }
 
   /** Topics that were not there when last looked for; they are looked for again soon. Of an expression: itself, if nothing matches. */

@@ -97,6 +97,19 @@ export async function fetchGroupOffsets(
   )
 }
 
+/** As requests carry them. */
+export function offsetsByTopic(offsets: readonly OffsetToCommit[]) {
+  return [...Map.groupBy(offsets, (offset) => offset.topic)].map(([name, of]) => ({
+    name,
+    partitions: of.map((offset) => ({
+      partitionIndex: offset.partition,
+      committedOffset: offset.offset,
+      committedLeaderEpoch: offset.leaderEpoch ?? -1,
+      committedMetadata: offset.metadata ?? '',
+    })),
+  }))
+}
+
 /** Rejects with the first partition's error that is not NONE: what was accepted before stays committed. */
 export async function commitGroupOffsets(
   cluster: ClusterClient,
@@ -106,15 +119,7 @@ export async function commitGroupOffsets(
 ): Promise<void> {
   if (offsets.length === 0) return
   const { member } = options
-  const topics = [...Map.groupBy(offsets, (offset) => offset.topic)].map(([name, of]) => ({
-    name,
-    partitions: of.map((offset) => ({
-      partitionIndex: offset.partition,
-      committedOffset: offset.offset,
-      committedLeaderEpoch: offset.leaderEpoch ?? -1,
-      committedMetadata: offset.metadata ?? '',
-    })),
-  }))
+  const topics = offsetsByTopic(offsets)
   await atCoordinator(
     cluster,
     groupId,

@@ -1,5 +1,5 @@
 // Takes records from the application: finds their partition, keeps them within the buffer's bounds, and tells when they are settled.
-// How they travel is the sender's business (sender.ts).
+// How they travel is the sender's business (sender.ts), what transactions are the transaction manager's (transaction-manager.ts).
 
 import type { CodecName } from '../bytes/compression/codecs.ts'
 import type { Timer } from '../host/clock.ts'
@@ -7,11 +7,13 @@ import { KafkaError } from '../protocol/error-codes.ts'
 import { maxRecordSize } from '../protocol/records/batch-builder.ts'
 import type { RecordHeader } from '../protocol/records/record.ts'
 import type { ClusterClient } from './cluster-client.ts'
-import { ClientClosedError, TimeoutError } from './errors.ts'
+import { ClientClosedError, TimeoutError, TransactionStateError } from './errors.ts'
+import type { OffsetToCommit } from './group-offsets.ts'
 import type { TopicMetadata } from './metadata.ts'
 import { DefaultPartitioner, type Partitioner } from './partitioner.ts'
 import { BufferMemory } from './record-accumulator.ts'
 import { type Acks, Sender, type SenderOptions } from './sender.ts'
+import { type GroupMetadata, TransactionManager } from './transaction-manager.ts'
 
 export interface ProducerOptions {
   /** Default `all`. */
@@ -26,8 +28,12 @@ export interface ProducerOptions {
   readonly requestTimeoutMs?: number
   /** From `send` to the final answer, whatever was tried in between. */
   readonly deliveryTimeoutMs?: number
-  /** How long `send` may wait for metadata and for room in the buffer. */
+  /** How long `send` may wait for metadata and for room in the buffer, and a transaction's calls for the coordinator. */
   readonly maxBlockMs?: number
+  /** Makes a transactional producer. Of all producers with the same id only the newest can write. */
+  readonly transactionalId?: string
+  /** How long a transaction may stay open before its coordinator aborts it. */
+  readonly transactionTimeoutMs?: number
   /** Tries after the first; unlimited within `deliveryTimeoutMs` by default. */
   readonly retries?: number
   readonly bufferMemory?: number
@@ -64,6 +70,7 @@ export class Producer {
   private readonly partitioner: Partitioner
   private readonly memory: BufferMemory
   private readonly sender: Sender
+  private readonly transactions: TransactionManager | undefined
   /** Records accepted and not yet settled, by the number of calls of `flush` before them. */
   private readonly unsettled = new Map<number, number>()
   private generation = 0
@@ -76,6 +83,9 @@ export class Producer {
     const acks = options.acks ?? 'all'
     if (options.idempotence === true && acks !== 'all') throw new TypeError('an idempotent producer needs acks=all')
     const idempotence = options.idempotence ?? acks === 'all'
+    const { transactionalId } = options
+    if (transactionalId !== undefined && !idempotence)
+      throw new TypeError('a transactional producer is idempotent, with acks=all')
     const maxInFlight = options.maxInFlightRequestsPerConnection ?? 5
     this.cluster = cluster
     this.options = {
@@ -94,7 +104,12 @@ export class Producer {
     }
     this.partitioner = options.partitioner ?? new DefaultPartitioner(cluster.random)
     this.memory = new BufferMemory(this.options.bufferMemory)
-    this.sender = new Sender(cluster, this.options)
+    const { transactionTimeoutMs = 60_000 } = options
+    const { maxBlockMs } = this.options
+    if (transactionalId !== undefined) {
+      this.transactions = new TransactionManager(cluster, { transactionalId, transactionTimeoutMs, maxBlockMs })
+    }
+    this.sender = new Sender(cluster, this.options, this.transactions)
   }
 
   /** Resolves when the buffer takes another record: what a fast source waits for between one `send` and the next. */
@@ -105,8 +120,21 @@ export class Producer {
   /**
    * Resolves when the record is acknowledged as `acks` asks. Records for one partition are written in the order of their calls.
    * Rejects with KafkaError (refused), TimeoutError, ConnectionError or ClientClosedError. The topic is created if the brokers do so.
+   * A transactional producer sends in transactions only, and a record that fails leaves its transaction nothing but `abort`.
    */
   async send(record: ProducerRecord): Promise<RecordMetadata> {
+    const { transactions } = this
+    if (transactions === undefined) return this.accept(record)
+    const number = transactions.enter()
+    try {
+      return await this.accept(record, () => transactions.stillIn(number))
+    } catch (error) {
+      throw transactions.failed(error as Error, number)
+    }
+  }
+
+  /** `mayEnter` throws if the record has no place any more, after it had to wait for one. */
+  private async accept(record: ProducerRecord, mayEnter: () => void = () => {}): Promise<RecordMetadata> {
     if (this.closed) throw new ClientClosedError('the producer')
     const key = toBuffer(record.key)
     const value = toBuffer(record.value)
@@ -132,6 +160,7 @@ export class Producer {
       } finally {
         if (this.admitting === line) this.admitting = undefined
       }
+      mayEnter()
     }
     if (this.closed) throw new ClientClosedError('the producer')
     const partition = record.partition ?? this.partitioner.partition(topic, key)
@@ -174,6 +203,60 @@ export class Producer {
   /** Sends what waits, without lingering, and resolves when every record accepted so far is settled, well or not. */
   async flush(): Promise<void> {
     await this.admitting
+    await this.settled()
+  }
+
+  /**
+   * Takes the transactional id over: an older producer with it is fenced, and what it left open is aborted, before this resolves.
+   * The first `begin` does it if nobody has. Rejects with KafkaError, or TimeoutError after `maxBlockMs`, and may be repeated.
+   */
+  initTransactions(): Promise<void> {
+    return this.transactional().init()
+  }
+
+  /**
+   * Begins a transaction. This and the calls below reject with FencedError once another producer has the transactional id: this one
+   * is of no more use. TransactionStateError: the call is out of order.
+   */
+  begin(): Promise<void> {
+    return this.transactional().begin()
+  }
+
+  /**
+   * Commits positions of a consumer group if and when the transaction is committed. With the `groupMetadata` of a GroupConsumer, the
+   * coordinator refuses them from a member that has been replaced: KafkaError ILLEGAL_GENERATION or UNKNOWN_MEMBER_ID. After an error
+   * only `abort` is possible.
+   */
+  sendOffsets(offsets: readonly OffsetToCommit[], group: GroupMetadata): Promise<void> {
+    return this.transactional().sendOffsets(offsets, group)
+  }
+
+  /**
+   * Sends what waits, and commits. Rejects with TransactionAbortableError if any part of the transaction has failed, with KafkaError if
+   * the coordinator will not commit (INVALID_TXN_STATE: it took longer than `transactionTimeoutMs`): abort it then.
+   * After a TimeoutError nobody knows how it ended, and only `commit` may be called again.
+   */
+  commit(): Promise<void> {
+    return this.transactional().commit(() => this.flush())
+  }
+
+  /** Drops what has not been sent, and aborts: no reader of committed data will see anything of the transaction. */
+  abort(): Promise<void> {
+    return this.transactional().abort(async () => {
+      this.sender.discard(new TransactionStateError('the transaction was aborted before this was sent'))
+      await this.settled()
+      return this.sender.hasLost
+    })
+  }
+
+  private transactional(): TransactionManager {
+    if (this.closed) throw new ClientClosedError('the producer')
+    if (this.transactions === undefined) throw new TypeError('the producer has no transactional id')
+    return this.transactions
+  }
+
+  /** All that is in the buffer. What still waits for room is not. */
+  private async settled(): Promise<void> {
     const upTo = this.generation++
     this.sender.hurry(1)
     try {
@@ -185,9 +268,11 @@ export class Producer {
     }
   }
 
-  /** Flushes, and takes no more. The cluster client stays open: it may have other users. */
+  /** Aborts the transaction that is open, if any, flushes, and takes no more. The cluster client stays open: it may have other users. */
   async close(): Promise<void> {
     await this.admitting
+    // What cannot be aborted now its coordinator aborts later.
+    if (this.transactions?.isOpen) await this.abort().catch(() => {})
     this.closed = true
     await this.flush()
     this.sender.close()

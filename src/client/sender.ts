@@ -1,5 +1,6 @@
 // Sends batches to the leaders, tries again what can be, and keeps every partition in order. Idempotent unless told otherwise:
-// batches carry a producer id and sequence numbers, so that one sent twice is written once (KIP-98).
+// batches carry a producer id and sequence numbers, so that one sent twice is written once (KIP-98). In a transaction nothing may get
+// lost: the first batch that does takes the transaction with it (transaction-manager.ts).
 
 import { type CodecName, CompressionCodec } from '../bytes/compression/codecs.ts'
 import type { Timer } from '../host/clock.ts'
@@ -10,10 +11,11 @@ import { InitProducerId } from '../protocol/messages/22-init-producer-id.ts'
 import { RecordBatchBuilder } from '../protocol/records/batch-builder.ts'
 import type { ClusterClient } from './cluster-client.ts'
 import type { Connection } from './connection.ts'
-import { isRetriable, TimeoutError } from './errors.ts'
+import { isRetriable, TimeoutError, TransactionAbortableError } from './errors.ts'
 import { partitionKey } from './metadata.ts'
 import { nextSequence, PartitionQueue, PendingBatch, type PendingRecord } from './record-accumulator.ts'
 import { backoffMs } from './retry.ts'
+import { CONCURRENT_TRANSACTIONS_BACKOFF_MS, type TransactionManager } from './transaction-manager.ts'
 
 export type Acks = 0 | 1 | 'all'
 
@@ -37,6 +39,7 @@ const MAX_PRODUCER_EPOCH = 0x7fff
 export class Sender {
   private readonly cluster: ClusterClient
   private readonly options: SenderOptions
+  private readonly transactions: TransactionManager | undefined
   private readonly queues = new Map<string, PartitionQueue>()
   /** Requests on their way, by node. */
   private readonly inFlight = new Map<number, number>()
@@ -47,9 +50,11 @@ export class Sender {
   private draining = false
   private drainAgain = false
 
-  constructor(cluster: ClusterClient, options: SenderOptions) {
+  constructor(cluster: ClusterClient, options: SenderOptions, transactions?: TransactionManager) {
     this.cluster = cluster
     this.options = options
+    this.transactions = transactions
+    if (transactions !== undefined) transactions.onIdentity = (producerId, epoch) => this.identify(producerId, epoch)
   }
 
   /** Puts a record into the partition's last batch. True if that was full, and the record is in a new one. */
@@ -81,6 +86,21 @@ export class Sender {
     this.drainSoon()
   }
 
+  /** Drops what waits: of a transaction that will not be. What is in flight is not tried again. */
+  discard(error: Error): void {
+    for (const queue of this.queues.values()) {
+      for (const batch of queue.waiting.splice(0)) {
+        if (batch.baseSequence >= 0) queue.renumber = true
+        for (const record of batch.records) record.reject(error)
+      }
+    }
+  }
+
+  /** Batches with sequence numbers were given up, and brokers may or may not have seen them. */
+  get hasLost(): boolean {
+    return [...this.queues.values()].some((queue) => queue.renumber)
+  }
+
   /** Once nothing waits any more. */
   close(): void {
     this.wakeUp?.timer.cancel()
@@ -110,7 +130,8 @@ export class Sender {
     let nextMs = Number.POSITIVE_INFINITY
     for (const queue of this.queues.values()) {
       this.expire(queue, now)
-      if (queue.renumber && queue.producerEpoch >= MAX_PRODUCER_EPOCH) this.producerId = NO_PRODUCER_ID
+      const mayRenumber = this.transactions === undefined && queue.renumber
+      if (mayRenumber && queue.producerEpoch >= MAX_PRODUCER_EPOCH) this.producerId = NO_PRODUCER_ID
       const dueMs = this.dueMs(queue, now)
       if (dueMs <= now) ready.push(queue)
       else nextMs = Math.min(nextMs, dueMs)
@@ -120,6 +141,7 @@ export class Sender {
     let byNode: Map<number, PartitionQueue[]>
     try {
       if (this.options.idempotence && this.producerId === NO_PRODUCER_ID) await this.obtainProducerId()
+      await this.transactions?.addPartitions(ready)
       byNode = await this.groupByLeader(ready)
     } catch (error) {
       this.holdBack(ready, error as Error)
@@ -204,7 +226,7 @@ export class Sender {
       this.number(queue, batch)
       queue.inFlight.push(batch)
       try {
-        batch.encoded ??= encodeBatch(batch, CompressionCodec[this.options.compression])
+        batch.encoded ??= this.encode(batch)
       } catch (error) {
         this.refuse(queue, batch, error as Error)
         continue
@@ -248,11 +270,12 @@ export class Sender {
       partitionData: entries.map(([queue, batch]) => ({ index: queue.partition, records: batch.encoded! })),
     }))
     const acks = this.options.acks === 'all' ? -1 : this.options.acks
-    const request = { acks, timeoutMs: this.options.requestTimeoutMs, topicData }
+    const transactionalId = this.transactions?.transactionalId ?? null
+    const request = { transactionalId, acks, timeoutMs: this.options.requestTimeoutMs, topicData }
     try {
       // Topic ids only where all are known: 12 is the last version with names.
       const named = topicData.every(({ topicId }) => topicId !== undefined && topicId !== ZERO_UUID)
-      const bounds = named ? {} : { maxVersion: 12 }
+      const bounds = { ...(named ? {} : { maxVersion: 12 }), ...this.transactions?.produceVersions }
       if (acks === 0) {
         await connection.requestWithoutResponse(Produce, request, bounds)
         for (const [queue, batch] of sent) this.succeed(queue, batch, -1n, -1n)
@@ -302,6 +325,11 @@ export class Sender {
     const isFirst = queue.inFlight[0] === batch
     queue.inFlight.splice(queue.inFlight.indexOf(batch), 1)
     const code = error instanceof KafkaError ? error.code : undefined
+    if (this.transactions?.isAlive === false) {
+      if (batch.baseSequence >= 0) queue.renumber = true
+      this.abandon(batch, error)
+      return
+    }
     if (code === 'MESSAGE_TOO_LARGE' && batch.records.length > 1) {
       const [first, second] = batch.split()
       first.attempts = second.attempts = batch.attempts + 1
@@ -313,7 +341,7 @@ export class Sender {
     const isSequence = code !== undefined && SEQUENCE_ERRORS.has(code)
     if (isSequence && isFirst && queue.waiting.every((other) => other.baseSequence < 0)) {
       queue.renumber = true
-      if (batch.inDoubt) {
+      if (batch.inDoubt || this.transactions !== undefined) {
         this.abandon(batch, error)
         return
       }
@@ -323,7 +351,9 @@ export class Sender {
     if (again && batch.attempts < this.options.retries && now - batch.createdAtMs < this.options.deliveryTimeoutMs) {
       batch.attempts++
       batch.lastError = error
-      batch.notBeforeMs = now + backoffMs(this.cluster.backoff, batch.attempts, this.cluster.random)
+      const concurrent = code === 'CONCURRENT_TRANSACTIONS'
+      const pauseMs = backoffMs(this.cluster.backoff, batch.attempts, this.cluster.random)
+      batch.notBeforeMs = now + (concurrent ? Math.min(pauseMs, CONCURRENT_TRANSACTIONS_BACKOFF_MS) : pauseMs)
       queue.giveBack(batch)
       return
     }
@@ -332,7 +362,9 @@ export class Sender {
   }
 
   private abandon(batch: PendingBatch, error: Error): void {
-    for (const record of batch.records) record.reject(error)
+    const told = this.transactions?.failed(error) ?? error
+    for (const record of batch.records) record.reject(told)
+    if (this.transactions?.isAlive === false) this.discard(new TransactionAbortableError(told))
   }
 
   /** Nothing could be sent: the batches wait, or are given up with the error if that cannot change. */
@@ -342,7 +374,7 @@ export class Sender {
     for (const queue of queues) {
       const head = queue.waiting[0]
       if (head === undefined) continue
-      if (isRetriable(error)) {
+      if (isRetriable(error) && this.transactions?.isAlive !== false) {
         head.attempts++
         head.lastError = error
         head.notBeforeMs = now + backoffMs(this.cluster.backoff, head.attempts, this.cluster.random)
@@ -360,18 +392,25 @@ export class Sender {
       const code = errorName(response.errorCode)
       throw new KafkaError(code, `no producer id: ${code}`)
     }
-    this.producerId = response.producerId
-    this.producerIdEpoch = response.producerEpoch
+    this.identify(response.producerId, response.producerEpoch)
+  }
+
+  /** As whom batches are numbered from now on. Between transactions nothing waits that would have to be numbered anew. */
+  private identify(producerId: bigint, producerEpoch: number): void {
+    this.producerId = producerId
+    this.producerIdEpoch = producerEpoch
     for (const queue of this.queues.values()) {
-      queue.producerEpoch = response.producerEpoch
+      queue.producerEpoch = producerEpoch
       queue.sequence = 0
+      if (this.transactions !== undefined) queue.renumber = false
     }
   }
-}
 
-function encodeBatch(batch: PendingBatch, codecId: number): Buffer {
-  const { producerId, producerEpoch, baseSequence } = batch
-  const builder = new RecordBatchBuilder({ sizeHint: batch.size })
-  for (const record of batch.records) builder.append(record)
-  return builder.build({ codecId, producerId, producerEpoch, baseSequence })
+  private encode(batch: PendingBatch): Buffer {
+    const { producerId, producerEpoch, baseSequence } = batch
+    const builder = new RecordBatchBuilder({ sizeHint: batch.size })
+    for (const record of batch.records) builder.append(record)
+    const codecId = CompressionCodec[this.options.compression]
+    return builder.build({ codecId, producerId, producerEpoch, baseSequence, transactional: this.transactions !== undefined })
+  }
 }
