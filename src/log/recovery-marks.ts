@@ -2,7 +2,7 @@
 // producer snapshot is written whose name says the offset. Without marks a recovery would have to read every batch header of the
 // segment that holds the recovery point, and index it anew.
 
-import type { Disk } from '../host/disk.ts'
+import { type Disk, DiskError } from '../host/disk.ts'
 import { segmentFileName } from './file-names.ts'
 import type { PartitionLog } from './partition-log.ts'
 import { encodeProducerSnapshot } from './producer-snapshot.ts'
@@ -34,7 +34,10 @@ export class RecoveryMarks {
       await log.changes.take(() => this.mark(log))
     } catch (error) {
       // A log that is deleted or fails meanwhile has said so itself.
-      if (log.failed === undefined) throw error
+      if (log.failed !== undefined) return
+      // What a failed sync has lost no later one brings back. A full disk has lost nothing.
+      if (error instanceof DiskError && error.code !== 'ENOSPC' && error.code !== 'EDQUOT') log.logDirectory.fail(error)
+      throw error
     }
   }
 
@@ -51,6 +54,8 @@ export class RecoveryMarks {
     const active = log.segments[log.segments.length - 1]
     const { endOffset: offset } = log
     const { size } = active
+    // What is newest up to here must be found by those who begin here.
+    active.seal()
     const snapshot = encodeProducerSnapshot(log.producers)
     await log.flush()
     // Sealed meanwhile: whoever begins the next segment leaves a snapshot there.
