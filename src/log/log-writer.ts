@@ -216,7 +216,8 @@ export class LogWriter {
   /** Writing goes on in a new segment. The one before is complete, and synced whatever the policy: so recovery need not read it. */
   private async enter(segment: Segment): Promise<void> {
     const sealed = this.current
-    if (sealed !== undefined) await sealed.saveIndexes()
+    // Before the snapshot is there, which a recovery takes for a word on the indexes, too.
+    if (sealed !== undefined) await sealed.syncIndexes()
     await segment.writeSnapshot()
     // A power cut must not leave a segment behind one that it has taken.
     await this.syncNames()
