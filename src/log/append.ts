@@ -26,16 +26,16 @@ export interface AppendTarget {
 const NO_APPEND_TIME = -1n
 
 /** One batch from a client. Throws KafkaError: what `admitProduced` and `ProducerState.check` say. */
-export function appendProduced(log: AppendTarget, bytes: Buffer, { leaderEpoch }: AppendOptions, nowMs: number): AppendResult {
+export function appendProduced(log: AppendTarget, bytes: Buffer, options: AppendOptions, nowMs: number): AppendResult {
   const batch = admitProduced(bytes, log.config, nowMs)
   const stampsTime = log.config.messageTimestampType === 'LogAppendTime'
-  const known = log.producers.check(batch, 0)
+  const known = log.producers.check(batch, 0, options.transactionVersion)
   if (known !== undefined) {
     const { firstOffset, lastOffset, timestamp } = known
     return { firstOffset, lastOffset, logAppendTimeMs: stampsTime ? timestamp : NO_APPEND_TIME, duplicate: true }
   }
   const firstOffset = log.endOffset
-  log.place(batch, firstOffset, leaderEpoch, nowMs)
+  log.place(batch, firstOffset, options.leaderEpoch, nowMs)
   return {
     firstOffset,
     lastOffset: log.endOffset - 1n,
@@ -44,15 +44,26 @@ export function appendProduced(log: AppendTarget, bytes: Buffer, { leaderEpoch }
   }
 }
 
-/** Batches that this broker has made. */
-export function appendOwn(log: AppendTarget, batches: Buffer, { leaderEpoch }: AppendOptions, nowMs: number): AppendResult {
+/** Batches that this broker has made. Throws KafkaError: what `checkBatches` and `ProducerState.checkOwn` say. */
+export function appendOwn(log: AppendTarget, batches: Buffer, options: AppendOptions, nowMs: number): AppendResult {
   checkBatches(batches, log.config)
+  let count = 0
+  let known = 0
+  for (const at of eachBatch(batches)) {
+    count++
+    if (!log.producers.checkOwn(batches, at, options.transactionVersion)) known++
+  }
+  if (known === count && count > 0) {
+    // Where the marker lies that is there already, nobody has noted: whoever waits for it waits for all there is.
+    const lastOffset = log.endOffset - 1n
+    return { firstOffset: lastOffset, lastOffset, logAppendTimeMs: NO_APPEND_TIME, duplicate: true }
+  }
   const firstOffset = log.endOffset
   const stampsTime = log.config.messageTimestampType === 'LogAppendTime'
   for (const at of eachBatch(batches)) {
     const batch = batches.subarray(at, at + batchSize(batches, at))
     if (stampsTime && !isControl(batch)) stampLogAppendTime(batch, 0, BigInt(nowMs))
-    log.place(batch, log.endOffset, leaderEpoch, nowMs)
+    log.place(batch, log.endOffset, options.leaderEpoch, nowMs)
   }
   const logAppendTimeMs = stampsTime ? BigInt(nowMs) : NO_APPEND_TIME
   return { firstOffset, lastOffset: log.endOffset - 1n, logAppendTimeMs, duplicate: false }

@@ -3,7 +3,15 @@
 
 import { crc32c } from '../bytes/crc32c.ts'
 import type { DiskFile } from '../host/disk.ts'
-import { BATCH_HEADER_SIZE, baseOffset, batchSize, lastOffset, magic, storedCrc } from '../protocol/records/batch-header.ts'
+import {
+  BATCH_HEADER_SIZE,
+  baseOffset,
+  batchSize,
+  isControl,
+  lastOffset,
+  magic,
+  storedCrc,
+} from '../protocol/records/batch-header.ts'
 import { checkCounts, checkFrame } from '../protocol/records/record-batch.ts'
 
 /** Of the checksum's coverage in a batch: from the attributes to the end. */
@@ -26,7 +34,10 @@ export interface ScanOptions {
   readonly checkCrc: boolean
   /** No batch may begin below. */
   readonly minOffset: bigint
-  /** False to stop in front of this batch. The header stands in `header` at `at`; what follows it may not. */
+  /**
+   * False to stop in front of this batch. The header stands in `header` at `at`; what follows it may not, except for a control
+   * batch: its record is part of what makes up the state of a log.
+   */
   readonly visit: (header: Buffer, at: number, position: number, size: number) => boolean
 }
 
@@ -60,6 +71,8 @@ export async function scanBatches(file: DiskFile, options: ScanOptions): Promise
       if (crc === undefined) return { position, problem: 'the file is shorter than it was' }
       if (crc !== storedCrc(chunk, position - start)) return { position, problem: 'the checksum does not match' }
     }
+    // Markers are small: one that does not fit is none.
+    if (isControl(chunk, position - start) && position + size > end && size <= chunk.length) await load(position)
     if (visit(chunk, position - start, position, size) === false) break
     expected = lastOffset(chunk, position - start) + 1n
     position += size

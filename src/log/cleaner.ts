@@ -1,19 +1,15 @@
 // Compaction of one log: of each key only the last record stays. What is new since the last time tells which records are
-// outdated; then all segments but the active one are written anew without them, and put in the place of the old ones.
+// outdated; then all segments but the active one are written anew without them, and put in the place of the old ones. What was
+// written in a transaction that was aborted goes, too. Nothing is touched of which that is not decided yet.
 // Offsets never change; what stays keeps its batch, its headers and its time.
 
 import { DecodeError } from '../bytes/reader.ts'
 import { retainRecords } from '../protocol/records/batch-builder.ts'
-import {
-  baseTimestamp,
-  batchSize,
-  hasDeleteHorizon,
-  isControl,
-  lastOffset,
-  producerId,
-} from '../protocol/records/batch-header.ts'
+import { baseTimestamp, batchSize, hasDeleteHorizon, isControl, lastOffset } from '../protocol/records/batch-header.ts'
 import { checkBatch } from '../protocol/records/record-batch.ts'
 import { RecordCursor } from '../protocol/records/record-cursor.ts'
+import type { AbortedTransaction } from './aborted-index.ts'
+import { CleanedTransactions } from './cleaned-transactions.ts'
 import { CLEANED_SUFFIX } from './file-names.ts'
 import { KeyOffsets } from './key-offsets.ts'
 import type { LogConfig } from './log-config.ts'
@@ -35,6 +31,8 @@ export interface CleanableLog {
   /** Below it each key stands once. */
   readonly cleanedOffset: bigint
   readonly producers: ProducerState
+  lastStableOffset(highWatermark: bigint): bigint
+  abortedTransactions(from: bigint, upTo: bigint): readonly AbortedTransaction[] | Promise<readonly AbortedTransaction[]>
   /** Puts `cleaned` in the place of `replaced`; false if they are no longer there. */
   swap(replaced: readonly Segment[], cleaned: Segment): Promise<boolean>
 }
@@ -49,9 +47,10 @@ export interface Cleanable {
   readonly firstDirtyOffset: bigint
 }
 
-/** Undefined where there is nothing to do. `limitOffset`: what is not below may still change, or be taken back. */
-export async function findCleanable(log: CleanableLog, nowMs: number, limitOffset: bigint): Promise<Cleanable | undefined> {
+/** Undefined where there is nothing to do. What is not below the high watermark may still be taken back. */
+export async function findCleanable(log: CleanableLog, nowMs: number, highWatermark: bigint): Promise<Cleanable | undefined> {
   const { minCompactionLagMs, maxCompactionLagMs } = log.config
+  const limitOffset = log.lastStableOffset(highWatermark)
   const all = log.segments
   const segments: Segment[] = []
   let cleanBytes = 0
@@ -111,17 +110,20 @@ export async function cleanLog(
 /** Returns the offset up to which the keys are in the map. */
 async function readKeys(log: CleanableLog, work: Cleanable, latest: KeyOffsets): Promise<bigint> {
   const all = log.segments
+  const transactions = new CleanedTransactions()
   let end = work.firstDirtyOffset
   for (const segment of work.segments) {
     const next = all[all.indexOf(segment) + 1]?.baseOffset
     if (next === undefined) return end
     if (next <= work.firstDirtyOffset) continue
     let full = false
+    transactions.expect(await log.abortedTransactions(end, next))
     await eachBatchOf(segment, (batch) => {
       const last = lastOffset(batch)
       if (last < work.firstDirtyOffset) return true
+      if (isControl(batch)) transactions.onMarker(batch)
       // A batch that went in by half is read again next time; what stands in the map is true all the same.
-      if (!isControl(batch) && !putKeys(batch, latest)) {
+      else if (!transactions.onData(batch) && !putKeys(batch, latest)) {
         full = true
         return false
       }
@@ -154,6 +156,7 @@ class Cleaning {
   private readonly latest: KeyOffsets
   private readonly endOffset: bigint
   private readonly nowMs: number
+  private readonly transactions = new CleanedTransactions()
 
   constructor(log: CleanableLog, env: LogEnvironment, latest: KeyOffsets, endOffset: bigint, nowMs: number) {
     this.log = log
@@ -173,8 +176,11 @@ class Cleaning {
     let changed = false
     let count = 0
     do {
-      await eachBatchOf(segments[count++], async (batch) => {
-        const kept = this.cleanedBatch(batch)
+      const segment = segments[count++]
+      const end = this.endOf(segment)
+      this.transactions.expect(await this.log.abortedTransactions(segment.baseOffset, end))
+      await eachBatchOf(segment, async (batch) => {
+        const kept = isControl(batch) ? this.cleanedMarker(batch, cleaned) : this.cleanedBatch(batch)
         changed ||= kept !== batch
         if (kept !== undefined) await out.append(kept)
         return true
@@ -182,6 +188,8 @@ class Cleaning {
     } while (count < segments.length && this.fits(segments[count], cleaned, segments[count + 1]?.baseOffset))
     const group = segments.slice(0, count)
     if (changed || count > 1) {
+      // In its place there must be none of the old one's.
+      if (first.aborted.count > 0) await cleaned.aborted.create()
       await out.finish()
       if (await this.log.swap(group, cleaned)) return { group, bytes: cleaned.size }
     }
@@ -200,16 +208,39 @@ class Cleaning {
     )
   }
 
+  private endOf(segment: Segment): bigint {
+    const { segments } = this.log
+    return segments[segments.indexOf(segment) + 1]?.baseOffset ?? this.endOffset
+  }
+
+  /**
+   * The marker itself as long as there is something for it to end; then it goes delete.retention.ms after that was first seen not
+   * to be so (undefined), for a reader may have got to see the data before.
+   */
+  private cleanedMarker(batch: Buffer, cleaned: Segment): Buffer | undefined {
+    const { needed, aborted } = this.transactions.onMarker(batch)
+    if (aborted !== undefined) cleaned.aborted.add(aborted)
+    if (needed || this.mustStay(batch)) return batch
+    const now = BigInt(this.nowMs)
+    if (hasDeleteHorizon(batch)) return now < baseTimestamp(batch) ? batch : undefined
+    return retainRecords(batch, 0, () => true, { deleteHorizon: this.deleteHorizon(now) })
+  }
+
+  /** From now on counts how long a reader may take to see what is gone (KIP-534). */
+  private deleteHorizon(now: bigint): bigint {
+    return now + BigInt(Math.min(this.log.config.deleteRetentionMs, 2 ** 52))
+  }
+
   /** The batch itself if nothing in it is outdated; undefined if nothing needs to stay. */
   private cleanedBatch(batch: Buffer): Buffer | undefined {
-    // Ends of transactions stay: what they ended may still be there.
-    if (isControl(batch)) return batch
+    const aborted = this.transactions.onData(batch)
     const now = BigInt(this.nowMs)
     const tombstonesStay = !hasDeleteHorizon(batch) || now < baseTimestamp(batch)
     let all = 0
     let kept = 0
     let tombstones = false
     const keep = (record: RecordCursor): boolean => {
+      if (aborted) return false
       const { key } = record
       // Without a key nothing can ever outdate it; compacted topics take none, but may not always have been compacted.
       if (key === null) return false
@@ -225,10 +256,9 @@ class Cleaning {
         tombstones ||= !record.hasValue
       }
       if (kept === 0) return this.mustStay(batch) ? (all === 0 ? batch : retainRecords(batch, 0, () => false)) : undefined
-      // From now on counts how long a reader may take to see that a key is gone (KIP-534).
       const setsHorizon = tombstones && !hasDeleteHorizon(batch)
       if (kept === all && !setsHorizon) return batch
-      const deleteHorizon = setsHorizon ? now + BigInt(Math.min(this.log.config.deleteRetentionMs, 2 ** 52)) : undefined
+      const deleteHorizon = setsHorizon ? this.deleteHorizon(now) : undefined
       return retainRecords(batch, 0, keep, { deleteHorizon })
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error
@@ -236,10 +266,9 @@ class Cleaning {
     }
   }
 
-  /** An empty batch still says which sequence number its producer has reached, and which offset the log has. */
+  /** An empty batch still says which sequence number or epoch its producer has reached, and which offset the log has. */
   private mustStay(batch: Buffer): boolean {
-    const last = lastOffset(batch)
-    return last + 1n === this.endOffset || (producerId(batch) >= 0n && this.log.producers.lastOffset(producerId(batch)) === last)
+    return lastOffset(batch) + 1n === this.endOffset || this.log.producers.isLastOf(batch, 0)
   }
 }
 

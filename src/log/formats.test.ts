@@ -57,8 +57,8 @@ test('a producer snapshot comes back as it was, and a damaged one is refused', (
 })
 
 test('a producer id that only ended a transaction has no batches, and says so in the snapshot', () => {
-  const state = new ProducerState()
-  state.put(4n, { epoch: 2, batches: [], coordinatorEpoch: 9, transactionFirstOffset: -1n, lastSeenMs: 5 })
+  const entry = { epoch: 2, batches: [], coordinatorEpoch: 9, transactionFirstOffset: -1n, lastTimestamp: 3n, lastSeenMs: 5 }
+  const state = new ProducerState(new Map([[4n, entry]]))
   assert.deepEqual([...decodeProducerSnapshot(encodeProducerSnapshot(state), 5)], [...state])
 })
 

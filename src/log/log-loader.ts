@@ -6,6 +6,7 @@ import { DecodeError } from '../bytes/reader.ts'
 import type { Disk } from '../host/disk.ts'
 import { ZERO_UUID } from '../protocol/ids.ts'
 import { baseOffset, lastOffset, leaderEpoch } from '../protocol/records/batch-header.ts'
+import { ABORTED_ENTRY_SIZE, type AbortedTransaction } from './aborted-index.ts'
 import { activate, headersOf } from './activate-segment.ts'
 import { scanBatches } from './batch-scan.ts'
 import { readIfPresent } from './checkpoint-file.ts'
@@ -45,7 +46,7 @@ export interface LoadOptions {
 
 export interface LoadedLog {
   readonly topicId: string
-  readonly segments: Segment[]
+  readonly segments: readonly Segment[]
   readonly logStartOffset: bigint
   readonly endOffset: bigint
   readonly epochs: LeaderEpochs
@@ -167,7 +168,8 @@ class Loader {
         const parsed = parseSegmentFileName(other)
         if (parsed !== undefined && parsed.baseOffset > base && parsed.baseOffset < end) await this.removeFile(other)
       }
-      for (const suffix of ['.index', '.timeindex', '.log'] as const) await this.moveIntoPlace(segmentFileName(base, suffix))
+      for (const suffix of ['.txnindex', '.index', '.timeindex', '.log'] as const)
+        await this.moveIntoPlace(segmentFileName(base, suffix))
     }
     // Indexes whose log did not get that far.
     for (const name of swaps) if (this.names.has(name)) await this.removeFile(name)
@@ -216,7 +218,8 @@ class Loader {
       const bytes = (await this.sizeOf(base, '.log')) ?? 0
       const index = await this.sizeOf(base, '.index')
       const timeIndex = await this.sizeOf(base, '.timeindex')
-      this.segments.push(this.segment(base, bytes, Math.floor((index ?? 0) / 8), Math.floor((timeIndex ?? 0) / 12)))
+      const aborted = await this.sizeOf(base, '.txnindex')
+      this.segments.push(this.segment(base, bytes, index ?? 0, timeIndex ?? 0, aborted ?? 0))
     }
   }
 
@@ -228,8 +231,14 @@ class Loader {
     return size
   }
 
-  private segment(base: bigint, bytes: number, indexEntries: number, timeIndexEntries: number): Segment {
-    const sizes = { bytes, indexEntries, timeIndexEntries }
+  /** Sizes are of the files, in bytes. */
+  private segment(base: bigint, bytes: number, index: number, timeIndex: number, aborted: number): Segment {
+    const sizes = {
+      bytes,
+      indexEntries: Math.floor(index / 8),
+      timeIndexEntries: Math.floor(timeIndex / 12),
+      abortedEntries: Math.floor(aborted / ABORTED_ENTRY_SIZE),
+    }
     return new Segment(this.options, this.options.directory, base, { sizes, wallMs: this.options.nowMs })
   }
 
@@ -290,7 +299,9 @@ class Loader {
   private hasIndexes(segment: Segment): boolean {
     const index = this.sizes.get(segmentFileName(segment.baseOffset, '.index'))
     const timeIndex = this.sizes.get(segmentFileName(segment.baseOffset, '.timeindex'))
-    return index !== undefined && index % 8 === 0 && timeIndex !== undefined && timeIndex % 12 === 0
+    const aborted = this.sizes.get(segmentFileName(segment.baseOffset, '.txnindex')) ?? 0
+    if (index === undefined || timeIndex === undefined) return false
+    return index % 8 === 0 && timeIndex % 12 === 0 && aborted % ABORTED_ENTRY_SIZE === 0
   }
 
   /** A sealed segment's indexes were synced with it: they are rebuilt only if somebody took them away, or cut them. */
@@ -304,7 +315,9 @@ class Loader {
     }
     const { topic, partition, report } = this.options
     report({ event: 'index-rebuilt', topic, partition, file: segment.path('.index'), reason: 'missing or damaged' })
-    const { rebuilt, problem, position } = await this.rebuild(segment, undefined, () => {})
+    const { producers } = await loadProducerState(this.options, this.segments, segment.baseOffset, this.options.nowMs)
+    const visit = (header: Buffer, at: number) => producers.update(header, at, this.options.nowMs)
+    const { rebuilt, problem, position } = await this.rebuild(segment, undefined, visit)
     if (problem !== undefined) throw new Damage(segment.path('.log'), position, problem)
     this.segments[number] = rebuilt
     rebuilt.seal()
@@ -328,7 +341,8 @@ class Loader {
     for (const offset of offsets) {
       if (!isProducerSnapshot(await this.options.disk.readFile(this.path(segmentFileName(offset, '.snapshot'))))) continue
       // Of what was written to the indexes since, anything may have arrived.
-      const marked = this.segment(baseOffset, segment.size, Math.floor(indexBytes / 8), Math.floor(timeIndexBytes / 12))
+      const abortedBytes = this.sizes.get(segmentFileName(baseOffset, '.txnindex')) ?? 0
+      const marked = this.segment(baseOffset, segment.size, indexBytes, timeIndexBytes, abortedBytes)
       await marked.keepIndexesBelow(offset)
       if ((await activate(this.options.pool, marked, offset)) === offset) return { offset, segment: marked }
     }
@@ -355,7 +369,7 @@ class Loader {
       const visit = (header: Buffer, at: number) => {
         endOffset = lastOffset(header, at) + 1n
         this.epochs.assign(leaderEpoch(header, at), baseOffset(header, at))
-        this.producers.update(header, at, nowMs)
+        return this.producers.update(header, at, nowMs)
       }
       const { rebuilt, problem, position } = await this.rebuild(segment, recoveryPoint, visit, i === from ? marked : undefined)
       if (problem !== undefined && endOffset < recoveryPoint) throw new Damage(segment.path('.log'), position, problem)
@@ -370,7 +384,7 @@ class Loader {
       if (i < this.segments.length - 1) {
         rebuilt.seal()
         await rebuilt.syncIndexes()
-      } else if (rebuilt.index.shouldSave) await rebuilt.saveIndexes()
+      } else if (rebuilt.shouldSaveIndexes) await rebuilt.saveIndexes()
     }
     // A file's name may be newer than the recovery point, and no more durable than its data was.
     if (this.segments.some(({ baseOffset }) => baseOffset >= recoveryPoint)) this.unsyncedNames = true
@@ -404,11 +418,12 @@ class Loader {
   /**
    * A segment as its batches say it is, with new indexes, up to the first bad batch. Headers are believed below `syncedOffset`
    * (undefined: all of them), and from there on no batch whose checksum does not match. What is in front of the mark stays.
+   * `visit` returns the transaction that the batch aborts, if it does.
    */
   private async rebuild(
     segment: Segment,
     syncedOffset: bigint | undefined,
-    visit: (header: Buffer, at: number) => void,
+    visit: (header: Buffer, at: number) => AbortedTransaction | undefined,
     marked?: Mark,
   ): Promise<{ rebuilt: Segment; problem: string | undefined; position: number }> {
     const { pool, config } = this.options
@@ -416,7 +431,8 @@ class Loader {
     let minOffset = marked?.offset ?? segment.baseOffset
     const note = (header: Buffer, at: number, size: number) => {
       minOffset = lastOffset(header, at) + 1n
-      visit(header, at)
+      const aborted = visit(header, at)
+      if (aborted !== undefined) rebuilt.aborted.add(aborted)
       rebuilt.account(header, at, size, config.indexIntervalBytes)
       return true
     }
@@ -449,6 +465,8 @@ class Loader {
       await pool.use(emptied.path(suffix), 'write', (file) => file.truncate(0))
       if (!this.names.has(segmentFileName(segment.baseOffset, suffix))) this.unsyncedNames = true
     }
+    if (this.names.has(segmentFileName(segment.baseOffset, '.txnindex'))) await emptied.aborted.create()
+    await emptied.aborted.empty()
     return emptied
   }
 

@@ -14,6 +14,7 @@ import {
 } from '../protocol/records/batch-header.ts'
 import { checkBatch } from '../protocol/records/record-batch.ts'
 import { RecordCursor } from '../protocol/records/record-cursor.ts'
+import type { AbortedTransaction } from './aborted-index.ts'
 import { scanBatches } from './batch-scan.ts'
 import type { FilePool } from './file-pool.ts'
 import type { LogConfig } from './log-config.ts'
@@ -38,6 +39,8 @@ export interface ReadableLog {
 
 /** Where readers have got to: one that goes on needs no index. More of them than this are seldom at work on one log. */
 const CURSORS = 8
+
+const NONE_ABORTED: readonly AbortedTransaction[] = []
 
 interface Cursor {
   readonly offset: bigint
@@ -81,6 +84,28 @@ export class LogReader {
         return result
       }
       return NOTHING_READ
+    })
+  }
+
+  /** Aborted transactions with offsets in `from` to `upTo` (not included). At once where memory has them, or there are none. */
+  abortedTransactions(from: bigint, upTo: bigint): readonly AbortedTransaction[] | Promise<readonly AbortedTransaction[]> {
+    const { segments } = this.log
+    const first = segmentNumber(segments, from)
+    const reaching = segments.slice(first).filter(({ aborted }) => aborted.mayReach(from))
+    if (reaching.length === 0) return NONE_ABORTED
+    if (reaching.length === 1) {
+      const found = reaching[0].aborted.overlapping(from, upTo)
+      if (!(found instanceof Promise)) return found.transactions
+    }
+    return this.unlessReplaced(async (segments) => {
+      const all: AbortedTransaction[] = []
+      for (const { aborted } of segments.slice(segmentNumber(segments, from))) {
+        if (!aborted.mayReach(from)) continue
+        const { transactions, complete } = await aborted.overlapping(from, upTo)
+        all.push(...transactions)
+        if (complete) break
+      }
+      return all
     })
   }
 
@@ -163,7 +188,7 @@ export class LogReader {
     }
     if (this.cursors.length === CURSORS) this.cursors.shift()
     this.cursors.push({ offset: next, segment, position: position + at })
-    return { chunks: [chunk.subarray(first, at)], size: at - first, leases: [lease] }
+    return { chunks: [chunk.subarray(first, at)], size: at - first, nextOffset: next, leases: [lease] }
   }
 
   private require(segment: Segment, position: number, problem: string | undefined): void {

@@ -33,6 +33,11 @@ export interface AppendOptions {
   readonly origin: 'client' | 'coordinator' | 'replica'
   /** Stamped into the batches; of no meaning for `replica`. */
   readonly leaderEpoch: number
+  /**
+   * By whose rules a transaction is written or ended, 0 if it is not known. From 2 on a marker has a higher epoch than what it
+   * ends, and a transactional producer that is not known begins at sequence number 0 (KIP-890).
+   */
+  readonly transactionVersion?: number
 }
 
 export interface AppendResult {
@@ -40,7 +45,7 @@ export interface AppendResult {
   readonly lastOffset: bigint
   /** -1 unless the topic stamps its own time. */
   readonly logAppendTimeMs: bigint
-  /** The batch was in the log already, at these offsets: nothing was appended. */
+  /** The batch was in the log already, at these offsets, or for a marker below them: nothing was appended. */
   readonly duplicate: boolean
 }
 
@@ -57,11 +62,13 @@ export interface ReadResult {
   readonly chunks: readonly Buffer[]
   /** Bytes in all chunks. */
   readonly size: number
+  /** Behind the last of the batches; -1 if there are none. */
+  readonly nextOffset: bigint
   /** Of the memory that the chunks lie in. Released when they have been sent, it is used again; if not, the collector takes it. */
   readonly leases: readonly Lease[]
 }
 
-export const NOTHING_READ: ReadResult = { chunks: [], size: 0, leases: [] }
+export const NOTHING_READ: ReadResult = { chunks: [], size: 0, nextOffset: -1n, leases: [] }
 
 export interface FoundRecord {
   readonly offset: bigint

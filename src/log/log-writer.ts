@@ -195,7 +195,7 @@ export class LogWriter {
     this.pendingBytes -= bytes
     this.writtenOffset = last.lastOffset + 1n
     if (!this.unsynced.includes(segment)) this.unsynced.push(segment)
-    if (segment.index.shouldSave || segment.timeIndex.shouldSave) await segment.saveIndexes()
+    if (segment.shouldSaveIndexes) await segment.saveIndexes()
     last.tail.trim()
     this.hooks.onWritten()
     this.syncAsConfigured()

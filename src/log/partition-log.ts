@@ -5,6 +5,7 @@ import { DiskError } from '../host/disk.ts'
 import { KafkaError } from '../protocol/error-codes.ts'
 import type { TopicId } from '../protocol/ids.ts'
 import { lastOffsetDelta, recordCount, stampOffsetAndEpoch } from '../protocol/records/batch-header.ts'
+import type { AbortedTransaction } from './aborted-index.ts'
 import { activate } from './activate-segment.ts'
 import { type AppendTarget, appendCopied, appendOwn, appendProduced } from './append.ts'
 import { EPOCH_CHECKPOINT, logDirectoryName, SWAP_SUFFIX, segmentFileName } from './file-names.ts'
@@ -26,7 +27,7 @@ import {
 } from './log-types.ts'
 import { LogWriter, smaller, type WriterHooks } from './log-writer.ts'
 import { encodeProducerSnapshot } from './producer-snapshot.ts'
-import type { ProducerState } from './producer-state.ts'
+import type { ActiveProducer, ProducerState } from './producer-state.ts'
 import { deletableSegments } from './retention.ts'
 import { type Segment, writeUnsynced } from './segment.ts'
 import { SegmentList } from './segment-list.ts'
@@ -166,11 +167,6 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
     return this.epochs.latest
   }
 
-  /** Whether the producer has a transaction open here that it began in this epoch: then more of it needs no asking. */
-  hasOngoingTransaction(producerId: bigint, epoch: number): boolean {
-    return this.producers.hasOngoingTransaction(producerId, epoch)
-  }
-
   /** Why the log is not served; undefined if it is. */
   get failed(): KafkaError | undefined {
     return this.failure
@@ -204,7 +200,8 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
     const last = offset + BigInt(lastOffsetDelta(bytes))
     const segment = this.list.forBatch(bytes, offset, last, this.config, nowMs)
     this.epochs.assign(epoch, offset)
-    this.producers.update(bytes, 0, nowMs)
+    const aborted = this.producers.update(bytes, 0, nowMs)
+    if (aborted !== undefined) segment.aborted.add(aborted)
     const position = segment.size
     segment.account(bytes, 0, bytes.length, this.config.indexIntervalBytes)
     this.nextOffset = last + 1n
@@ -269,6 +266,36 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
   async offsetOfMaxTimestamp(limitOffset: bigint): Promise<FoundRecord | undefined> {
     this.requireReadable()
     return this.reader.offsetOfMaxTimestamp(limitOffset)
+  }
+
+  // ── transactions ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Below it all transactions have ended, by markers that are committed themselves: it is the high watermark, or the first offset of
+   * the earliest transaction for which that is not so. `highWatermark` never goes back from call to call.
+   */
+  lastStableOffset(highWatermark: bigint): bigint {
+    const stable = this.producers.transactions.lastStableOffset(highWatermark)
+    return stable < this.startOffset ? smaller(this.startOffset, highWatermark) : stable
+  }
+
+  /**
+   * Aborted transactions with offsets in `from` to `upTo` (not included), which a reader of committed records must be told of. At once
+   * where memory has them. Throws, or rejects with, KafkaError KAFKA_STORAGE_ERROR.
+   */
+  abortedTransactions(from: bigint, upTo: bigint): readonly AbortedTransaction[] | Promise<readonly AbortedTransaction[]> {
+    this.requireReadable()
+    return this.reader.abortedTransactions(from, upTo)
+  }
+
+  /** Whether the producer has a transaction open here, in this epoch: then nobody needs to be asked whether it may write in it. */
+  hasOngoingTransaction(producerId: bigint, producerEpoch: number): boolean {
+    return this.producers.hasOngoingTransaction(producerId, producerEpoch)
+  }
+
+  /** All producers that are known, as DescribeProducers tells them. */
+  activeProducers(): ActiveProducer[] {
+    return this.producers.active()
   }
 
   private requireReadable(): void {
@@ -461,6 +488,7 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
     await removeSnapshots(this.env.disk, this.path, cut.offset)
     const storage = { ...this.env, directory: this.path }
     const loaded = await loadProducerState(storage, this.segments, cut.offset, this.env.clock.wallMs())
+    loaded.producers.transactions.keepEnded(this.producers.transactions, cut.offset)
     this.producers = loaded.producers
     this.snapshotOffset = loaded.snapshotOffset
   }

@@ -7,7 +7,7 @@ import { DecodeError, Reader } from '../bytes/reader.ts'
 import { Writer } from '../bytes/writer.ts'
 import { NO_SEQUENCE } from '../protocol/records/batch-header.ts'
 import { array, int16, int32, int64, message, uint32 } from '../protocol/schema.ts'
-import { ProducerState, REMEMBERED_BATCHES } from './producer-state.ts'
+import { type ProducerEntry, ProducerState, REMEMBERED_BATCHES } from './producer-state.ts'
 
 export const ProducerSnapshot = message('ProducerSnapshot', {
   versions: '1',
@@ -45,7 +45,13 @@ export function encodeProducerSnapshot(state: ProducerState): Buffer {
     }
     for (const batch of entry.batches) producerEntries.push({ ...common, ...batch })
     if (entry.batches.length === 0) {
-      producerEntries.push({ ...common, lastSequence: NO_SEQUENCE, lastOffset: -1n, offsetDelta: 0, timestamp: -1n })
+      producerEntries.push({
+        ...common,
+        lastSequence: NO_SEQUENCE,
+        lastOffset: -1n,
+        offsetDelta: 0,
+        timestamp: entry.lastTimestamp,
+      })
     }
   }
   const writer = new Writer(ENTRIES_POSITION + 4 + producerEntries.length * ENTRY_SIZE)
@@ -76,11 +82,11 @@ export function decodeProducerSnapshot(bytes: Buffer, nowMs: number): ProducerSt
     if (others === undefined) entries.set(entry.producerId, [entry])
     else others.push(entry)
   }
-  const state = new ProducerState()
+  const producers = new Map<bigint, ProducerEntry>()
   for (const [producerId, all] of entries) {
-    const { epoch, coordinatorEpoch, currentTxnFirstOffset } = all[all.length - 1]
+    const { epoch, coordinatorEpoch, currentTxnFirstOffset, timestamp: lastTimestamp } = all[all.length - 1]
     const batches = all.filter((entry) => entry.epoch === epoch && entry.lastSequence !== NO_SEQUENCE).slice(-REMEMBERED_BATCHES)
-    state.put(producerId, {
+    producers.set(producerId, {
       epoch,
       batches: batches.map(({ lastSequence, lastOffset, offsetDelta, timestamp }) => ({
         lastSequence,
@@ -90,8 +96,9 @@ export function decodeProducerSnapshot(bytes: Buffer, nowMs: number): ProducerSt
       })),
       coordinatorEpoch,
       transactionFirstOffset: currentTxnFirstOffset,
+      lastTimestamp,
       lastSeenMs: nowMs,
     })
   }
-  return state
+  return new ProducerState(producers)
 }

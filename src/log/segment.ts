@@ -1,8 +1,9 @@
-// One stretch of a log: a file of batches, its two indexes, and what is known of them. Knows its files, not its log.
+// One stretch of a log: a file of batches, its indexes, and what is known of them. Knows its files, not its log.
 
 import type { Disk } from '../host/disk.ts'
 import { lastOffset, maxTimestamp } from '../protocol/records/batch-header.ts'
 import { NO_TIMESTAMP } from '../protocol/records/record.ts'
+import { AbortedIndex } from './aborted-index.ts'
 import { DELETED_SUFFIX, type SegmentSuffix, segmentFileName } from './file-names.ts'
 import type { FilePool } from './file-pool.ts'
 import { offsetIndexLayout, SparseIndex, timeIndexLayout } from './sparse-index.ts'
@@ -17,6 +18,7 @@ export interface SegmentSizes {
   readonly bytes: number
   readonly indexEntries: number
   readonly timeIndexEntries: number
+  readonly abortedEntries: number
 }
 
 /** Offsets and positions in an index are 32 bits, signed. */
@@ -29,6 +31,15 @@ export interface Newest {
   readonly offset: bigint
 }
 
+/** What goes on at the end of a segment that is appended to, and its files do not say. */
+export interface SegmentTail {
+  readonly newest: Newest
+  /** The timestamp of the last entry of the time index. */
+  readonly lastTimeEntry: bigint
+  readonly firstTimestamp: bigint | undefined
+  readonly bytesSinceEntry: number
+}
+
 const NOTHING_NEW: Newest = { timestamp: NO_TIMESTAMP, offset: -1n }
 
 export class Segment {
@@ -36,6 +47,7 @@ export class Segment {
   readonly baseOffset: bigint
   readonly index: SparseIndex<number>
   readonly timeIndex: SparseIndex<bigint>
+  readonly aborted: AbortedIndex
   /** Wall time from which the age of a segment counts whose records have no timestamps. */
   readonly openedMs: number
   /** Taken off `segment.ms`, so that logs do not all roll at once. */
@@ -71,6 +83,7 @@ export class Segment {
     this.suffix = opened.suffix ?? ''
     this.index = new SparseIndex(storage.pool, this.path('.index'), offsetIndexLayout, sizes?.indexEntries ?? 0)
     this.timeIndex = new SparseIndex(storage.pool, this.path('.timeindex'), timeIndexLayout, sizes?.timeIndexEntries ?? 0)
+    this.aborted = new AbortedIndex(storage.disk, storage.pool, this.path('.txnindex'), sizes?.abortedEntries ?? 0)
     this.openedMs = opened.wallMs
     this.jitterMs = opened.jitterMs ?? 0
     this.size = sizes?.bytes ?? 0
@@ -120,6 +133,20 @@ export class Segment {
     this.bytesSinceEntry = found.bytesSinceEntry
   }
 
+  /** Undefined of a segment that is not appended to. */
+  get tail(): SegmentTail | undefined {
+    const { knownNewest: newest, lastTimeEntry, firstTimestamp, bytesSinceEntry } = this
+    return newest && lastTimeEntry !== undefined ? { newest, lastTimeEntry, firstTimestamp, bytesSinceEntry } : undefined
+  }
+
+  /** Goes on where `tail` was taken. */
+  resume(tail: SegmentTail): void {
+    this.knownNewest = tail.newest
+    this.lastTimeEntry = tail.lastTimeEntry
+    this.firstTimestamp = tail.firstTimestamp
+    this.bytesSinceEntry = tail.bytesSinceEntry
+  }
+
   async newest(): Promise<Newest> {
     if (this.knownNewest === undefined) {
       const entry = await this.timeIndex.last()
@@ -151,9 +178,17 @@ export class Segment {
     await writeUnsynced(this.storage.disk, this.path('.snapshot'), snapshot)
   }
 
-  /** Nothing more will be appended: the indexes are completed. */
+  /** The indexes are completed, as of now: nothing more will be appended, or somebody will begin here. */
   seal(): void {
     this.addTimeEntry()
+  }
+
+  /** Whether the files have the sizes that they should have. Rejects with DiskError. */
+  async fitsFiles(): Promise<boolean> {
+    const { disk } = this.storage
+    if ((await disk.fileSize(this.path('.log'))) !== this.size) return false
+    if ((await disk.fileSize(this.path('.index'))) !== this.index.sizeBytes) return false
+    return (await disk.fileSize(this.path('.timeindex'))) === this.timeIndex.sizeBytes
   }
 
   /** Brings the empty files into being. */
@@ -162,14 +197,20 @@ export class Segment {
     await this.saveIndexes()
   }
 
+  get shouldSaveIndexes(): boolean {
+    return this.index.shouldSave || this.timeIndex.shouldSave || this.aborted.shouldSave
+  }
+
   async saveIndexes(): Promise<void> {
     await this.index.save()
     await this.timeIndex.save()
+    await this.aborted.save()
   }
 
   async syncIndexes(): Promise<void> {
     await this.index.sync()
     await this.timeIndex.sync()
+    await this.aborted.sync()
   }
 
   sync(): Promise<void> {
@@ -201,6 +242,7 @@ export class Segment {
     // Entries are keyed by last offsets, which all lie below the end.
     await this.index.keep(await this.index.countUpTo(Number(relative) - 1))
     await this.keepTimeEntriesBelow(endOffset)
+    await this.aborted.keepBelow(endOffset)
     this.size = position
     this.writtenSize = position
   }
@@ -210,6 +252,7 @@ export class Segment {
     const relative = Number(endOffset - this.baseOffset)
     await this.index.keepSound(({ key, value }) => key < relative && value < this.size)
     await this.timeIndex.keepSound(({ value }) => value < relative)
+    await this.aborted.keepBelow(endOffset)
   }
 
   /** Entries ascend in both columns, so the last ones are looked at one by one: a truncation seldom cuts far. */
@@ -244,6 +287,7 @@ export class Segment {
     this.suffix = suffix
     this.index.path = this.path('.index')
     this.timeIndex.path = this.path('.timeindex')
+    this.aborted.path = this.path('.txnindex')
   }
 
   async removeFiles(): Promise<void> {

@@ -48,16 +48,18 @@ export class LogTail {
     const chunks: Buffer[] = []
     const leases: Lease[] = []
     let size = 0
+    let nextOffset = -1n
     for (const { bytes, lastOffset, lease } of this.from(from)) {
       if (lastOffset >= limitOffset) break
       if (size + bytes.length > maxBytes && !(size === 0 && atLeastOneBatch)) break
       chunks.push(bytes)
       size += bytes.length
+      nextOffset = lastOffset + 1n
       if (lease === leases[leases.length - 1]) continue
       lease.retain()
       leases.push(lease)
     }
-    return { chunks, size, leases }
+    return { chunks, size, nextOffset, leases }
   }
 
   push(batch: TailBatch): void {

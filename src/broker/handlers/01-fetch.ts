@@ -2,6 +2,7 @@
 
 import type { Lease } from '../../bytes/buffer-pool.ts'
 import type { Partition } from '../../cluster/replication/partition.ts'
+import type { AbortedTransaction } from '../../log/aborted-index.ts'
 import type { ReadResult } from '../../log/partition-log.ts'
 import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
 import type { TopicId } from '../../protocol/ids.ts'
@@ -14,6 +15,15 @@ import { type Call, handler } from './handler.ts'
 
 const READ_COMMITTED = 1
 const NO_RECORDS: readonly Buffer[] = []
+const NO_TRANSACTIONS: readonly AbortedTransaction[] = []
+
+/** What was found in a partition; with what readers of committed records must know of it. */
+interface Found {
+  readonly result: ReadResult | null
+  readonly aborted: readonly AbortedTransaction[]
+}
+
+const NOTHING_FOUND: Found = { result: null, aborted: NO_TRANSACTIONS }
 
 interface Attempt extends FetchAttempt {
   readonly leases: readonly Lease[]
@@ -126,22 +136,33 @@ class Reading {
     return partition
   }
 
-  private read(partition: Partition, requested: FetchPartition, limit: bigint): ReadResult | Promise<ReadResult> | null {
+  private read(partition: Partition, requested: FetchPartition, limit: bigint): Found | Promise<Found> {
     const { fetchOffset } = requested
     if (fetchOffset < partition.logStartOffset || fetchOffset > partition.log.endOffset)
       throw new KafkaError('OFFSET_OUT_OF_RANGE')
     // The first batch comes whatever the limits are: a client must get on.
-    if (fetchOffset >= limit || (this.left <= 0 && this.bytes > 0)) return null
+    if (fetchOffset >= limit || (this.left <= 0 && this.bytes > 0)) return NOTHING_FOUND
     const maxBytes = Math.max(0, Math.min(this.left, requested.maxBytes))
-    return partition.log.read(fetchOffset, { maxBytes, limitOffset: limit, atLeastOneBatch: this.bytes === 0 })
+    const read = partition.log.read(fetchOffset, { maxBytes, limitOffset: limit, atLeastOneBatch: this.bytes === 0 })
+    if (read instanceof Promise) return read.then((result) => this.withAborted(partition, fetchOffset, result))
+    return this.withAborted(partition, fetchOffset, read)
   }
 
-  private take(requested: FetchPartition, partition: Partition, result: ReadResult | null): void {
+  private withAborted(partition: Partition, fetchOffset: bigint, result: ReadResult): Found | Promise<Found> {
+    if (!this.readCommitted || result.size === 0) return { result, aborted: NO_TRANSACTIONS }
+    const aborted = partition.log.abortedTransactions(fetchOffset, result.nextOffset)
+    return aborted instanceof Promise ? aborted.then((aborted) => ({ result, aborted })) : { result, aborted }
+  }
+
+  private take(requested: FetchPartition, partition: Partition, { result, aborted }: Found): void {
     const size = result?.size ?? 0
     if (result !== null) this.leases.push(...result.leases)
     this.bytes += size
     this.left -= size
-    this.found.push({ partition: requested, response: this.response(requested, partition, result?.chunks ?? NO_RECORDS) })
+    this.found.push({
+      partition: requested,
+      response: this.response(requested, partition, result?.chunks ?? NO_RECORDS, aborted),
+    })
   }
 
   /** The client's log and ours went apart (KIP-320): it is told where, and gets no records. */
@@ -159,7 +180,12 @@ class Reading {
     return true
   }
 
-  private response(requested: FetchPartition, partition: Partition, records: readonly Buffer[]): PartitionResponse {
+  private response(
+    requested: FetchPartition,
+    partition: Partition,
+    records: readonly Buffer[],
+    aborted = NO_TRANSACTIONS,
+  ): PartitionResponse {
     return {
       partitionIndex: requested.partition,
       errorCode: ErrorCode.NONE,
@@ -167,7 +193,7 @@ class Reading {
       lastStableOffset: partition.lastStableOffset,
       logStartOffset: partition.logStartOffset,
       // Null tells "all is visible"; an empty list tells a consumer of committed records that none was aborted.
-      abortedTransactions: this.readCommitted ? [] : null,
+      abortedTransactions: this.readCommitted ? aborted : null,
       records,
     }
   }

@@ -40,9 +40,9 @@ export class Partition implements LogObserver {
     log.observer = this
   }
 
-  /** Consumers that read committed data only see what is below. No transaction is ever open on a broker that serves none. */
+  /** Consumers of committed records see what is below. Moves only with the high watermark, or the start of the log. */
   get lastStableOffset(): bigint {
-    return this.highWatermark
+    return this.log.lastStableOffset(this.highWatermark)
   }
 
   get logStartOffset(): bigint {
