@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url'
 
 const iterations = Number(process.argv[2] ?? 100_000)
 const seed = Number(process.argv[3] ?? Date.now() % 2 ** 31)
-for (const file of globSync('src/**/*.fuzz.ts').sort()) {
+for (const file of globSync(['src/**/*.fuzz.ts', 'test/**/*.fuzz.ts']).sort()) {
   const start = performance.now()
   try {
     const { fuzz } = await import(pathToFileURL(resolve(file)).href)

@@ -132,7 +132,8 @@ const HOSTILE = ['ffff', '7fff', '8000', 'ffffffff', '7fffffff', '80000000', 'ff
   (hex) => Buffer.from(hex, 'hex'),
 )
 
-function mutate(bytes: Buffer, random: Random): Buffer {
+/** The bytes themselves, noise, or the bytes with some damage. */
+export function mutate(bytes: Buffer, random: Random): Buffer {
   const kind = below(random, 8)
   if (kind === 0) return bytes
   if (kind === 1) return random.bytes(below(random, 200))
@@ -254,11 +255,11 @@ function defaultOf(field: Field): unknown {
   }
 }
 
-function below(random: Random, limit: number): number {
+export function below(random: Random, limit: number): number {
   return random.u32() % limit
 }
 
-function pick<T>(random: Random, from: readonly T[]): T {
+export function pick<T>(random: Random, from: readonly T[]): T {
   return from[below(random, from.length)]
 }
 
