@@ -110,7 +110,7 @@ export async function writeMarker(
   try {
     const leader = replicas.leader(topic, partition)
     const batch = endTransactionMarker({ ...end, timestamp: BigInt(clock.wallMs()) })
-    const { lastOffset } = leader.append(batch, { origin: 'coordinator' })
+    const { lastOffset } = leader.append(batch, { origin: 'coordinator', transactionVersion })
     await leader.awaitAcks(-1, lastOffset + 1n, clock.monotonicMs() + config.get('request.timeout.ms'))
     return ErrorCode.NONE
   } catch (error) {

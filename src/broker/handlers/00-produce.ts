@@ -17,6 +17,8 @@ type PartitionResponse = TopicResponse['partitionResponses'][number]
 
 const ZSTD = 4
 const FROM_CLIENT = { origin: 'client' } as const
+/** With an epoch for each transaction. */
+const FROM_CLIENT_V2 = { origin: 'client', transactionVersion: 2 } as const
 const NOTHING = Buffer.alloc(0)
 /** The only client that may write to internal topics: Kafka's own admin tools. */
 const ADMIN_CLIENT_ID = '__admin_client'
@@ -27,7 +29,7 @@ export const produce = handler(Produce, {
 
   handle(request, services, call) {
     if (request.acks !== 0 && request.acks !== 1 && request.acks !== -1) throw new KafkaError('INVALID_REQUIRED_ACKS')
-    const answer = new ProduceAnswer(request.acks, services.clock.monotonicMs() + request.timeoutMs)
+    const answer = new ProduceAnswer(request.acks, call.version, services.clock.monotonicMs() + request.timeoutMs)
     const appends = appendsOf(request, services, call)
     const admitted = admit(request.transactionalId, appends, services, call.version)
     if (admitted === undefined) return answer.after(appends)
@@ -100,13 +102,15 @@ function admit(
 /** Appends, waits as long as `acks` asks, and puts the answer together. A partition that refuses does not stop the others. */
 class ProduceAnswer {
   private readonly acks: Acks
+  private readonly options: typeof FROM_CLIENT | typeof FROM_CLIENT_V2
   private readonly deadlineMs: number
   private readonly responses: { name: string; topicId: string; partitionResponses: PartitionResponse[] }[] = []
   private readonly waits: Promise<void>[] = []
   private refused = false
 
-  constructor(acks: Acks, deadlineMs: number) {
+  constructor(acks: Acks, version: number, deadlineMs: number) {
     this.acks = acks
+    this.options = supportOfProduce(version) === 'implicit' ? FROM_CLIENT_V2 : FROM_CLIENT
     this.deadlineMs = deadlineMs
   }
 
@@ -128,7 +132,7 @@ class ProduceAnswer {
   private append({ partition, batch, index, error }: Append): PartitionResponse {
     try {
       if (partition === undefined || error !== undefined) throw error
-      const { firstOffset, lastOffset, logAppendTimeMs } = partition.append(batch, FROM_CLIENT)
+      const { firstOffset, lastOffset, logAppendTimeMs } = partition.append(batch, this.options)
       const { logStartOffset } = partition
       const response = { index, errorCode: ErrorCode.NONE as number, baseOffset: firstOffset, logAppendTimeMs, logStartOffset }
       const wait = partition.awaitAcks(this.acks, lastOffset + 1n, this.deadlineMs)
