@@ -335,6 +335,8 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
       throw new KafkaError('OFFSET_OUT_OF_RANGE', `${this.name} ends at ${this.nextOffset}, below ${offset}`)
     this.startOffset = offset
     await onDisk(() => this.logDirectory.saveLogStartOffsets())
+    // What is deleted meanwhile is not in that word.
+    this.requireReadable()
     // Not before: of offsets that are there again after a crash, the epochs must be known.
     this.epochs.truncateFromStart(smaller(offset, this.startOffset))
   }
