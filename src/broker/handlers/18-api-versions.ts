@@ -5,7 +5,7 @@ import { handler } from './handler.ts'
 const SOFTWARE = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
 
 /** What clients switch on by its level: with 2, producers leave it to the leader to add partitions to a transaction (KIP-890). */
-const FEATURES: readonly { readonly name: string; readonly level: number }[] = []
+const FEATURES = [{ name: 'transaction.version', level: 2 }]
 
 /** Says what this broker speaks. The ranges come from the handlers themselves, so that nothing is announced that is not served. */
 export const apiVersions = handler(ApiVersions, {
