@@ -68,6 +68,9 @@ export class HistoryFailure extends Error {
 }
 
 class History extends LogTrial {
+  /** Reads under way. */
+  private readonly reading = new WeakMap<PartitionLog, number>()
+
   async run(): Promise<HistoryFacts> {
     await this.open()
     for (let i = 0; i < this.setup.steps; i++) {
@@ -233,6 +236,7 @@ class History extends LogTrial {
     const limitOffset = dice.chance(0.5) ? log.flushedOffset : log.endOffset
     const before = model.batches
     const options = { maxBytes: dice.below(3000), limitOffset, atLeastOneBatch: true }
+    this.reading.set(log, (this.reading.get(log) ?? 0) + 1)
     // A log that has failed throws at once.
     const reading = (async () => log.read(from, options))()
     const checked = reading.then(({ chunks }) => {
@@ -244,7 +248,14 @@ class History extends LogTrial {
       const problem = wrong(before) && wrong(model.batches)
       this.check(problem === undefined, () => `read from ${from}: ${problem}`)
     })
-    this.watch(`read ${log.name} from ${from}`, checked, { directory: log.directory, log })
+    this.watch(
+      `read ${log.name} from ${from}`,
+      checked.finally(() => this.reading.set(log, this.reading.get(log)! - 1)),
+      {
+        directory: log.directory,
+        log,
+      },
+    )
   }
 
   private retention(): void {
@@ -281,6 +292,8 @@ class History extends LogTrial {
 
   private truncate(log: PartitionLog, model: LogModel): void {
     if (log.failed !== undefined || log.logDirectory.state !== 'online') return
+    // A read that a truncation overtakes may take it for damage. Nobody reads above the high watermark, nor cuts below it.
+    if ((this.reading.get(log) ?? 0) > 0) return
     const offset = log.endOffset - BigInt(this.dice.below(Math.min(60, Number(log.endOffset - log.logStartOffset)) + 1))
     this.changing.add(log.name)
     this.cutting.set(log.name, offset)
@@ -298,8 +311,10 @@ class History extends LogTrial {
 
   private bumpEpoch(log: PartitionLog, model: LogModel): void {
     model.epoch += 1 + this.dice.below(2)
-    if (this.dice.chance(0.5))
-      this.watch(`epoch ${model.epoch} for ${log.name}`, log.assignLeaderEpoch(model.epoch), { directory: log.directory, log })
+    if (this.dice.chance(0.5)) {
+      const assigned = Promise.resolve(log.assignLeaderEpoch(model.epoch))
+      this.watch(`epoch ${model.epoch} for ${log.name}`, assigned, { directory: log.directory, log })
+    }
   }
 
   private create(): void {

@@ -129,7 +129,6 @@ export class LogTrial {
   protected excuse(what: string, error: Error, directory?: string, log?: PartitionLog): void {
     if (log?.failed !== undefined && /is deleted/.test(log.failed.message)) return
     const typed = error instanceof KafkaError || error instanceof DiskError || error instanceof LogDirectoryError
-    if (log !== undefined && this.cutting.has(log.name) && error instanceof KafkaError && error.code === 'CORRUPT_MESSAGE') return
     if (error.message === 'the log was cut' || (typed && this.isTroubled(directory))) return
     if (error instanceof KafkaError && /is being truncated|is closed|is deleted|deleted meanwhile/.test(error.message)) return
     throw new Violation(`${what} fails, and nothing is wrong with the disk: ${error.stack}`)
@@ -287,12 +286,7 @@ export class LogTrial {
         const flip = this.damaged?.flip
         const there = flip !== undefined && event.file === flip.file && (event.position === flip.position || flip.misleads)
         if (there) this.damaged!.reported = true
-        // A read that a truncation overtakes may find anything.
-        const cutting = this.cutting.has(`${event.topic}-${event.partition}`)
-        return this.check(
-          there || excused || cutting,
-          () => `${event.event}: ${event.file} at ${event.position}: ${event.reason}`,
-        )
+        return this.check(there || excused, () => `${event.event}: ${event.file} at ${event.position}: ${event.reason}`)
       }
       case 'log-shorter-than-synced':
         return this.check(
