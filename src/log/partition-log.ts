@@ -469,6 +469,8 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
   /** With appends refused. Leaves files, indexes and producer state as if nothing had been appended at or behind `offset`. */
   private async cutTo(offset: bigint): Promise<void> {
     await this.writer.idle()
+    // Where the disk has become full meanwhile, less is left.
+    offset = smaller(offset, this.nextOffset)
     const active = this.list.holding(offset - 1n)
     if (active === undefined) return this.writer.restart(this.nextOffset, undefined)
     const cut = await findCut(this.env.pool, active, offset)
