@@ -1,0 +1,131 @@
+// What histories have found, each as the shortest story that shows it, told on many disks: a seed alone would show something
+// else as soon as the log makes one call more.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { defaultLogConfig, type LogConfig } from '../log/log-config.ts'
+import { batchOf, FROM_CLIENT, readAll, TOPIC_ID } from '../log/log-fixture.ts'
+import { LogManager } from '../log/log-manager.ts'
+import type { PartitionLog } from '../log/partition-log.ts'
+import { baseOffset } from '../protocol/records/batch-header.ts'
+import { SimDisk } from './disk.ts'
+import { SimClock, Simulation } from './simulation.ts'
+
+const DISKS = 25
+
+class Story {
+  readonly simulation: Simulation
+  disk: SimDisk
+  private clock: SimClock
+  private readonly config: LogConfig
+  manager!: LogManager
+
+  constructor(seed: number, config: Partial<LogConfig>) {
+    this.simulation = new Simulation(seed)
+    this.disk = SimDisk.create(this.simulation)
+    this.clock = new SimClock(this.simulation)
+    this.config = { ...defaultLogConfig, segmentBytes: 1000, indexIntervalBytes: 0, ...config }
+  }
+
+  run<T>(work: Promise<T>): Promise<T> {
+    return this.simulation.settle(work)
+  }
+
+  async open(): Promise<PartitionLog> {
+    const { disk, clock, config } = this
+    const options = { disk, clock, random: this.simulation.stream('broker'), directories: ['/d0'], config: () => config }
+    this.manager = await this.run(LogManager.open({ ...options, report: () => {} }))
+    return this.manager.get('t', 0) ?? (await this.run(this.manager.create('t', TOPIC_ID, 0, config)))
+  }
+
+  async powerCut(): Promise<PartitionLog> {
+    this.disk = this.disk.crash()
+    this.clock = this.clock.restart()
+    return this.open()
+  }
+
+  async kill(): Promise<PartitionLog> {
+    this.disk = this.disk.kill()
+    this.clock = this.clock.restart()
+    return this.open()
+  }
+
+  async append(log: PartitionLog, batches: number, options: { timestamp?: bigint; fill?: number } = {}): Promise<void> {
+    for (let i = 0; i < batches; i++) log.append(batchOf(2, options), FROM_CLIENT)
+    await this.run(log.flush())
+  }
+}
+
+function onManyDisks(name: string, config: Partial<LogConfig>, tell: (story: Story, log: PartitionLog) => Promise<void>): void {
+  test(name, async () => {
+    for (let seed = 0; seed < DISKS; seed++) {
+      const story = new Story(seed, config)
+      await tell(story, await story.open()).catch((error) => {
+        throw new Error(`disk ${seed}: ${error.message}`, { cause: error })
+      })
+    }
+  })
+}
+
+onManyDisks('what was cut off does not come back behind what is appended then', {}, async (story, log) => {
+  await story.append(log, 12)
+  await story.run(log.truncateTo(4n))
+  await story.append(log, 1, { fill: 7 })
+  const again = await story.powerCut()
+  const batches = await story.run(readAll(again))
+  assert.deepEqual(
+    batches.map((batch) => baseOffset(batch)),
+    [0n, 2n, 4n],
+  )
+})
+
+onManyDisks('the newest record of a segment is found when the power goes after it was sealed', {}, async (story, log) => {
+  await story.append(log, 1, { timestamp: 1000n })
+  await story.append(log, 1, { timestamp: 5000n })
+  await story.run(story.manager.checkpoint())
+  await story.run(log.roll())
+  await story.append(log, 1, { timestamp: 2000n })
+  await story.run(story.manager.checkpoint())
+  const again = await story.powerCut()
+  assert.equal((await story.run(again.offsetForTimestamp(3000n, again.endOffset)))?.offset, 2n)
+})
+
+onManyDisks('deleted records stay deleted when retention has taken their segments', {}, async (story, log) => {
+  await story.append(log, 12)
+  await story.run(log.advanceLogStartOffset(15n))
+  await story.run(log.applyRetention(0, log.flushedOffset))
+  await story.run(story.manager.checkpoint())
+  const again = await story.powerCut()
+  assert.equal(again.logStartOffset, 15n)
+  assert.equal(again.endOffset, 24n)
+})
+
+onManyDisks('a repeated deletion of records waits for the first', {}, async (story, log) => {
+  await story.append(log, 4)
+  void log.advanceLogStartOffset(3n)
+  await story.run(log.advanceLogStartOffset(3n))
+  assert.equal((await story.powerCut()).logStartOffset, 3n)
+})
+
+onManyDisks('a topic that a killed process was making keeps what is confirmed in it afterwards', {}, async (story) => {
+  void story.manager.create('made', TOPIC_ID, 0, defaultLogConfig).catch(() => {})
+  for (let i = story.simulation.stream('test').below(8); i > 0; i--) await story.simulation.step()
+  await story.kill()
+  const log = story.manager.get('made', 0)
+  if (log === undefined) return
+  await story.append(log, 1)
+  await story.powerCut()
+  assert.equal(story.manager.get('made', 0)?.endOffset, 2n)
+})
+
+onManyDisks(
+  'a log goes on where it ended when all its segments have had their time',
+  { retentionBytes: 0 },
+  async (story, log) => {
+    await story.append(log, 3)
+    log.append(batchOf(8), FROM_CLIENT)
+    void log.applyRetention(0, log.flushedOffset)
+    for (let i = story.simulation.stream('test').below(40); i > 0; i--) await story.simulation.step()
+    assert.ok((await story.powerCut()).endOffset >= 6n)
+  },
+)
