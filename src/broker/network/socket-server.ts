@@ -5,6 +5,12 @@ import { type Clock, every, type Timer } from '../../host/clock.ts'
 import type { Endpoint, Listener, Network, Socket } from '../../host/network.ts'
 import { type Admission, Connection, type Serve } from './connection.ts'
 
+/**
+ * Whatever socket.listen.backlog.size says: Node accepts one connection per turn of the event loop, so that of hundreds of clients who
+ * come at once, after a restart say, the kernel would drop most, and each of these would come back a second later.
+ */
+const LEAST_BACKLOG = 511
+
 export interface ListenerSpec {
   readonly name: string
   /** '' listens on every address, IPv4 and IPv6. */
@@ -47,13 +53,14 @@ export class SocketServer {
   /** Returns where it listens, with the port that was given where 0 was asked. Rejects with the system's error. */
   async listen(spec: ListenerSpec): Promise<Endpoint> {
     const address = { host: spec.host === '' ? '::' : spec.host, port: spec.port }
+    const backlog = Math.max(this.options.backlog, LEAST_BACKLOG)
     const listener = await this.options.network
-      .listen(address, (socket) => this.accept(socket, spec.name), this.options.backlog)
+      .listen(address, (socket) => this.accept(socket, spec.name), backlog)
       .catch((error: NodeJS.ErrnoException) => {
         // A machine without IPv6 has no '::'.
         if (spec.host !== '' || (error.code !== 'EAFNOSUPPORT' && error.code !== 'EADDRNOTAVAIL')) throw error
         const ipv4 = { host: '0.0.0.0', port: spec.port }
-        return this.options.network.listen(ipv4, (socket) => this.accept(socket, spec.name), this.options.backlog)
+        return this.options.network.listen(ipv4, (socket) => this.accept(socket, spec.name), backlog)
       })
     this.listeners.push(listener)
     return listener.endpoint
