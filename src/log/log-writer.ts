@@ -20,6 +20,9 @@ export interface WriterHooks {
   onSyncFailure(error: Error): void
 }
 
+/** Offsets are int64. */
+const NO_CEILING = 2n ** 63n - 1n
+
 interface Waiter {
   readonly offset: bigint
   readonly resolve: () => void
@@ -53,6 +56,8 @@ export class LogWriter {
   private syncing: { readonly segments: readonly Segment[]; readonly done: Promise<void> } | undefined
   private unsyncedRecords = 0
   private cuts = 0
+  /** Nothing at or behind it counts as synced, for it is about to be cut off. */
+  private ceiling = NO_CEILING
   private wantedOffset = 0n
   private waiters: Waiter[] = []
   private failure: Error | undefined
@@ -136,7 +141,13 @@ export class LogWriter {
   /** What lies at or behind `offset` does not count as synced any more: it will be cut off. A sync under way counts for nothing. */
   forgetFlushed(offset: bigint): void {
     this.flushedOffset = smaller(this.flushedOffset, offset)
+    this.ceiling = offset
     this.cuts++
+  }
+
+  /** It is not cut off after all, or has been. */
+  keepFlushed(): void {
+    this.ceiling = NO_CEILING
   }
 
   /** After the log has been cut to `endOffset`, which is durable. */
@@ -146,6 +157,7 @@ export class LogWriter {
     this.pendingBytes = 0
     this.writtenOffset = endOffset
     this.forgetFlushed(endOffset)
+    this.keepFlushed()
     if (this.wantedOffset > endOffset) this.wantedOffset = endOffset
     this.unsynced = this.unsynced.filter((segment) => segment.baseOffset < endOffset)
     this.current = active
@@ -257,7 +269,8 @@ export class LogWriter {
   }
 
   private syncIsDue(): boolean {
-    return this.unsyncedIndexes || (this.wantedOffset > this.flushedOffset && this.writtenOffset > this.flushedOffset)
+    const wanted = smaller(this.wantedOffset, this.ceiling)
+    return this.unsyncedIndexes || (wanted > this.flushedOffset && this.writtenOffset > this.flushedOffset)
   }
 
   private async syncWritten(): Promise<void> {
@@ -293,7 +306,7 @@ export class LogWriter {
       if (segment !== current) await segment.syncIndexes()
     }
     if (this.failure !== undefined || this.cuts !== cuts) return
-    const synced = sealedOnly ? smaller(wanted, written) : written
+    const synced = smaller(sealedOnly ? smaller(wanted, written) : written, this.ceiling)
     if (synced > this.flushedOffset) this.flushedOffset = synced
     this.hooks.onFlushed()
     let done = 0

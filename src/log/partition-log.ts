@@ -159,7 +159,8 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
 
   /** The start is not the start of the first segment, so nothing but a checkpoint tells. */
   get startsInSegment(): boolean {
-    return this.deleting || this.startOffset > (this.segments[0]?.baseOffset ?? 0n)
+    const empty = this.startOffset > 0n && this.flushedOffset <= this.startOffset
+    return empty || this.deleting || this.startOffset > (this.segments[0]?.baseOffset ?? 0n)
   }
 
   /** -1: none yet. */
@@ -476,7 +477,12 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
     const cut = await findCut(this.env.pool, active, offset)
     // Durable before the cut: synced data that is gone must not look like damage. If that fails, nothing has happened yet.
     this.writer.forgetFlushed(cut.offset)
-    if (this.logDirectory.maySayBeyond(cut.offset, this.name)) await onDisk(() => this.logDirectory.saveRecoveryPoints())
+    try {
+      if (this.logDirectory.maySayBeyond(cut.offset, this.name)) await onDisk(() => this.logDirectory.saveRecoveryPoints())
+    } catch (error) {
+      this.writer.keepFlushed()
+      throw error
+    }
     this.nextOffset = cut.offset
     const startMoves = this.startOffset > cut.offset
     this.startOffset = smaller(this.startOffset, cut.offset)
