@@ -18,6 +18,10 @@ const commands: Readonly<Record<string, CommandEntry>> = {
   'get-offsets': { summary: 'print offsets of partitions', load: () => import('./get-offsets.ts') },
   'delete-records': { summary: 'delete records up to an offset', load: () => import('./delete-records.ts') },
   'broker-api-versions': { summary: 'print what each broker speaks', load: () => import('./broker-api-versions.ts') },
+  transactions: {
+    summary: 'list and describe transactions, find and abort those that hang',
+    load: () => import('./transactions.ts'),
+  },
   'dump-log': { summary: 'print what is in segment files', load: () => import('./dump-log.ts') },
 }
 

@@ -106,7 +106,8 @@ export async function runTool(
 }
 
 function sentence(definition: ToolDefinition, error: unknown): string {
-  const message = oneLine(error)
+  const isMissing = error instanceof CommanderError && error.code === 'commander.help'
+  const message = isMissing ? 'a command is missing' : oneLine(error)
   if (error instanceof CommanderError)
     return `${definition.name}: ${message.replace(/^error: /, '')}; see ${definition.name} --help`
   if (error instanceof UsageError) return `${definition.name}: ${message}`

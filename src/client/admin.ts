@@ -1,9 +1,10 @@
-// The administrator's side of the client, by subject: topics, configuration, groups, the cluster.
+// The administrator's side of the client, by subject: topics, configuration, groups, transactions, the cluster.
 
 import { ClusterAdmin } from './admin/cluster-admin.ts'
 import { ConfigAdmin } from './admin/config-admin.ts'
 import { GroupAdmin } from './admin/group-admin.ts'
 import { TopicAdmin } from './admin/topic-admin.ts'
+import { TransactionAdmin } from './admin/transaction-admin.ts'
 import type { ClusterClient } from './cluster-client.ts'
 
 /**
@@ -14,12 +15,14 @@ export class Admin {
   readonly topics: TopicAdmin
   readonly configs: ConfigAdmin
   readonly groups: GroupAdmin
+  readonly transactions: TransactionAdmin
   readonly cluster: ClusterAdmin
 
   constructor(client: ClusterClient) {
     this.topics = new TopicAdmin(client)
     this.configs = new ConfigAdmin(client)
     this.groups = new GroupAdmin(client)
+    this.transactions = new TransactionAdmin(client)
     this.cluster = new ClusterAdmin(client)
   }
 }

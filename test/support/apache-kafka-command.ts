@@ -18,6 +18,7 @@ const MAIN_CLASSES: Readonly<Record<string, string>> = {
   'kafka-get-offsets': 'org.apache.kafka.tools.GetOffsetShell',
   'kafka-delete-records': 'org.apache.kafka.tools.DeleteRecordsCommand',
   'kafka-broker-api-versions': 'org.apache.kafka.tools.BrokerApiVersionsCommand',
+  'kafka-transactions': 'org.apache.kafka.tools.TransactionsCommand',
   'kafka-dump-log': 'org.apache.kafka.tools.DumpLogSegments',
 }
 
