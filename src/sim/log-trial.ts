@@ -217,7 +217,11 @@ export class LogTrial {
   protected async open(): Promise<void> {
     while (this.dice.chance(0.15)) {
       const troubled = this.setup.faults && this.dice.chance(0.5)
-      if (troubled) this.fault()
+      if (troubled) {
+        this.fault()
+        // A sync that fails may take with it what was only in the files.
+        for (const model of [...this.models.values(), ...this.unsure.values()]) model.losePower()
+      }
       this.watch('open', this.opening())
       for (let i = this.dice.below(150); i > 0; i--) await this.simulation.step()
       this.rethrow()
