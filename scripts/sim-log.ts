@@ -49,7 +49,6 @@ function fail(error: HistoryFailure): void {
   const shown = values.events === undefined ? new Set(calls.slice(-LAST_CALLS)) : new Set(calls)
   const events = error.trace.filter((line) => !isCall(line) || shown.has(line))
   for (const line of events.slice(-Number(values.events ?? LAST_EVENTS))) console.error(`  ${line}`)
-  console.error(`again with: npm run sim:log -- --seed ${error.seed}`)
 }
 
 function isCall(line: string): boolean {
