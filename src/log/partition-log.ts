@@ -376,7 +376,7 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
       this.env.removal.add(segment.path('.log'), this.config.fileDeleteDelayMs, () => segment.removeFiles())
     }
     this.deleting = false
-    this.epochs.truncateFromStart(this.startOffset)
+    this.epochs.truncateFromStart(next)
     const { topic, partition, startOffset: logStartOffset } = this
     this.env.report({ event: 'segments-deleted', topic, partition, count, bytes, logStartOffset, reason })
   }
