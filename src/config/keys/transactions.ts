@@ -5,16 +5,14 @@ import { boolean, int, short } from '../definition.ts'
 export const TRANSACTION_KEYS = {
   'transaction.abort.timed.out.transaction.cleanup.interval.ms': int(10_000, 'How often abandoned transactions are looked for.', {
     min: 1,
-    honoured: 'accepted',
   }),
   'transaction.max.timeout.ms': int(900_000, 'Longest timeout that a transactional producer may ask for.', {
     min: 1,
-    honoured: 'accepted',
   }),
   'transaction.remove.expired.transaction.cleanup.interval.ms': int(
     3_600_000,
     'How often expired transactional ids are looked for.',
-    { min: 1, honoured: 'accepted' },
+    { min: 1 },
   ),
   'transaction.state.log.load.buffer.size': int(5_242_880, 'Bytes read at once when a coordinator loads.', {
     min: 1,
@@ -33,6 +31,5 @@ export const TRANSACTION_KEYS = {
   }),
   'transactional.id.expiration.ms': int(604_800_000, 'How long an unused transactional id is remembered.', {
     min: 1,
-    honoured: 'accepted',
   }),
 } as const
