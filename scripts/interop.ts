@@ -125,17 +125,21 @@ async function startKafka(config: Record<string, string>): Promise<Broker> {
   const kafka = await startApacheKafka({ config })
   const { bootstrapServers, port, dataDirectory } = kafka
   return {
-    target: { name: 'kafka', bootstrapServers, port, logDirectory: join(dataDirectory, 'logs') },
+    target: { name: 'kafka', bootstrapServers, port, logDirectory: join(dataDirectory, 'logs'), crash: () => kafka.crash() },
     stop: () => kafka.stop(),
   }
 }
 
 async function startMoldau(config: Record<string, string>): Promise<Broker> {
   const directory = await temporaryDirectory()
-  const broker = await startBrokerProcess(directory.path, { config })
+  let broker = await startBrokerProcess(directory.path, { config })
   const { bootstrapServers, port } = broker
+  const crash = async () => {
+    await broker.kill()
+    broker = await startBrokerProcess(directory.path, { port, config })
+  }
   return {
-    target: { name: 'moldau', bootstrapServers, port, logDirectory: directory.path },
+    target: { name: 'moldau', bootstrapServers, port, logDirectory: directory.path, crash },
     async stop() {
       if (broker.child.exitCode !== null) console.log(`the broker ended by itself:\n${broker.output().slice(-4000)}`)
       await broker.stop()

@@ -75,6 +75,8 @@ export interface ApacheKafka {
   /** When the broker's process was started, its data directory being formatted before that: on the clock of `performance.now()`. */
   readonly spawnedMs: number
   readonly output: () => string
+  /** SIGKILL, and starts on the same data again: `child` and `spawnedMs` stay the first process's. */
+  crash(): Promise<void>
   /** SIGTERM, SIGKILL if that takes too long; its data are removed. */
   stop(): Promise<void>
 }
@@ -123,32 +125,11 @@ export async function startApacheKafka({ port = 0, config = {}, jvm = TEST_JVM }
   ])
   await run(format!, formatArgs, dataDirectory)
 
-  const [command, ...args] = await javaCommand('kafka.Kafka', [file], ['-Dmoldau.log.level=INFO', ...jvm])
-  const spawnedMs = performance.now()
-  const child = spawn(command!, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: dataDirectory })
-  const killWithParent = () => child.kill('SIGKILL')
-  process.once('exit', killWithParent)
-  let output = ''
-  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  const start = () => startProcess(file, dataDirectory, jvm)
+  let broker: KafkaProcess
   try {
-    await new Promise<void>((resolve, reject) => {
-      const late = () => reject(new Error(`Apache Kafka was not ready within ${READY_WITHIN_MS} ms:\n${output.slice(-4000)}`))
-      const timer = setTimeout(late, READY_WITHIN_MS)
-      const read = (chunk: Buffer) => {
-        // The newest part is enough to say why it ended.
-        output = (output + chunk).slice(-100_000)
-        if (READY.test(output)) done(resolve)
-      }
-      const done = (settle: () => void) => {
-        clearTimeout(timer)
-        settle()
-      }
-      child.stdout.on('data', read)
-      child.stderr.on('data', read)
-      exited.then(() => done(() => reject(new Error(`Apache Kafka ended before it was ready:\n${output.slice(-4000)}`))))
-    })
+    broker = await start()
   } catch (error) {
-    child.kill('SIGKILL')
     await rm(dataDirectory, { recursive: true, force: true })
     throw error
   }
@@ -156,16 +137,65 @@ export async function startApacheKafka({ port = 0, config = {}, jvm = TEST_JVM }
     bootstrapServers: `127.0.0.1:${brokerPort}`,
     port: brokerPort!,
     dataDirectory,
+    child: broker.child,
+    spawnedMs: broker.spawnedMs,
+    output: () => broker.output(),
+    async crash() {
+      await broker.stop('SIGKILL')
+      broker = await start()
+    },
+    async stop() {
+      await broker.stop('SIGTERM')
+      await rm(dataDirectory, { recursive: true, force: true })
+    },
+  }
+}
+
+interface KafkaProcess {
+  readonly child: ChildProcess
+  readonly spawnedMs: number
+  output(): string
+  /** Resolves when it is gone; SIGKILL if that takes too long. */
+  stop(signal: NodeJS.Signals): Promise<void>
+}
+
+/** Resolves when the broker says that it has started; rejects with its output if it ends early. */
+async function startProcess(file: string, cwd: string, jvm: readonly string[]): Promise<KafkaProcess> {
+  const [command, ...args] = await javaCommand('kafka.Kafka', [file], ['-Dmoldau.log.level=INFO', ...jvm])
+  const spawnedMs = performance.now()
+  const child = spawn(command!, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd })
+  const killWithParent = () => child.kill('SIGKILL')
+  process.once('exit', killWithParent)
+  let output = ''
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  void exited.then(() => process.off('exit', killWithParent))
+  await new Promise<void>((resolve, reject) => {
+    const fail = (why: string) => {
+      clearTimeout(timer)
+      child.kill('SIGKILL')
+      reject(new Error(`Apache Kafka ${why}:\n${output.slice(-4000)}`))
+    }
+    const timer = setTimeout(() => fail(`was not ready within ${READY_WITHIN_MS} ms`), READY_WITHIN_MS)
+    const read = (chunk: Buffer) => {
+      // The newest part is enough to say why it ended.
+      output = (output + chunk).slice(-100_000)
+      if (!READY.test(output)) return
+      clearTimeout(timer)
+      resolve()
+    }
+    child.stdout.on('data', read)
+    child.stderr.on('data', read)
+    void exited.then(() => fail('ended before it was ready'))
+  })
+  return {
     child,
     spawnedMs,
     output: () => output,
-    async stop() {
+    async stop(signal) {
       const impatient = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS)
-      child.kill('SIGTERM')
+      child.kill(signal)
       await exited
       clearTimeout(impatient)
-      process.off('exit', killWithParent)
-      await rm(dataDirectory, { recursive: true, force: true })
     },
   }
 }

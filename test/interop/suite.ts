@@ -7,6 +7,8 @@ export interface Target {
   readonly port: number
   /** Where the broker keeps its partitions' directories. */
   readonly logDirectory: string
+  /** SIGKILL; resolves when it serves again, from the same data at the same address. */
+  crash(): Promise<void>
 }
 
 export interface CaseResult {

@@ -67,7 +67,7 @@ async function* runTest(test: string, { bootstrapServers }: Target): AsyncGenera
 function lastWords(output: string): string {
   return output
     .split('\n')
-    .filter((line) => /_test\.go:|panic|fatal|error/i.test(line))
+    .filter((line) => /_test\.go:|panic|fatal|error/i.test(line) && !line.includes('DELETING'))
     .slice(-6)
     .join('\n')
 }
