@@ -3,6 +3,7 @@
 // file with the other indexes.
 
 import type { Disk, DiskFile } from '../host/disk.ts'
+import { KafkaError } from '../protocol/error-codes.ts'
 import type { FilePool } from './file-pool.ts'
 
 export interface AbortedTransaction {
@@ -71,12 +72,19 @@ export class AbortedIndex {
     return this.count > 0 && (last === undefined || last >= from)
   }
 
-  /** Those with offsets in `from` to `upTo` (not included). At once where memory has them. */
-  overlapping(from: bigint, upTo: bigint): Overlapping | Promise<Overlapping> {
+  /** Those with offsets in `from` to `upTo` (not included); undefined if the file must be asked. */
+  inMemory(from: bigint, upTo: bigint): Overlapping | undefined {
     const { saved, savedLast, unsaved } = this
+    if (saved > 0 && (savedLast === undefined || savedLast >= from)) return undefined
+    return new Found(from, upTo).among(unsaved)
+  }
+
+  /** Those with offsets in `from` to `upTo` (not included). Rejects with KafkaError KAFKA_STORAGE_ERROR where the file is damaged. */
+  async overlapping(from: bigint, upTo: bigint): Promise<Overlapping> {
+    const { saved, unsaved } = this
     const found = new Found(from, upTo)
-    if (saved === 0 || (savedLast !== undefined && savedLast < from)) return found.among(unsaved)
-    return this.readSaved(saved, (transactions) => found.among(transactions).complete).then(() => found.among(unsaved))
+    await this.readSaved(saved, (transactions) => found.among(transactions).complete)
+    return found.among(unsaved)
   }
 
   /** Brings all entries into the file, which is created if there are any. */
@@ -161,7 +169,10 @@ export class AbortedIndex {
   private async readEntries(file: DiskFile, first: number, count: number): Promise<AbortedTransaction[]> {
     const bytes = Buffer.allocUnsafe(count * ABORTED_ENTRY_SIZE)
     const read = await file.read(bytes, first * ABORTED_ENTRY_SIZE)
-    if (read !== bytes.length) throw new Error(`${this.path}: ${this.saved} entries expected, the file is shorter`)
+    if (read !== bytes.length) {
+      // Without it nobody can tell what was aborted.
+      throw new KafkaError('KAFKA_STORAGE_ERROR', `${this.path}: ${this.saved} entries expected, the file is shorter`)
+    }
     return Array.from({ length: count }, (_, i) => decode(bytes, i * ABORTED_ENTRY_SIZE))
   }
 }

@@ -83,6 +83,8 @@ export class LogReader {
         if (result.size > 0 && baseOffset(result.chunks[0]) > from) await this.requireSound(segments.slice(first, i + 1), from)
         return result
       }
+      // Nothing up to the limit, likewise.
+      await this.requireSound(segments.slice(first), from)
       return NOTHING_READ
     })
   }
@@ -93,10 +95,8 @@ export class LogReader {
     const first = segmentNumber(segments, from)
     const reaching = segments.slice(first).filter(({ aborted }) => aborted.mayReach(from))
     if (reaching.length === 0) return NONE_ABORTED
-    if (reaching.length === 1) {
-      const found = reaching[0].aborted.overlapping(from, upTo)
-      if (!(found instanceof Promise)) return found.transactions
-    }
+    const found = reaching.length === 1 ? reaching[0].aborted.inMemory(from, upTo) : undefined
+    if (found !== undefined) return found.transactions
     return this.unlessReplaced(async (segments) => {
       const all: AbortedTransaction[] = []
       for (const { aborted } of segments.slice(segmentNumber(segments, from))) {
