@@ -187,7 +187,10 @@ export class TransactionAdmin {
   async terminate(transactionalId: string): Promise<void> {
     await this.retrying(`terminating the transaction of ${transactionalId}`, async () => {
       const connection = await this.cluster.coordinator(CoordinatorType.TRANSACTION, transactionalId)
-      const response = await connection.request(InitProducerId, { transactionalId, transactionTimeoutMs: 1 })
+      const response = await connection.request(InitProducerId, {
+        transactionalId,
+        transactionTimeoutMs: this.cluster.requestTimeoutMs,
+      })
       check(response.errorCode)
     })
   }
