@@ -134,6 +134,10 @@ class Parts {
       checkpointMs: config.get('log.flush.offset.checkpoint.interval.ms'),
       producerExpirationCheckMs: config.get('producer.id.expiration.check.interval.ms'),
       compactionCheckMs: Math.max(1, config.get('log.cleaner.backoff.ms')),
+      scrub: {
+        intervalMs: Number(config.get('log.scrub.interval.ms')),
+        maxBytesPerSecond: Number(config.get('log.scrub.max.bytes.per.second')),
+      },
     })
     const groups = this.groupCoordinator(metadata, replicas)
     this.groups = groups

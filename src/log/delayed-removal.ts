@@ -29,6 +29,11 @@ export class DelayedRemoval {
     this.arm()
   }
 
+  /** Of what is still to be removed. */
+  get paths(): string[] {
+    return this.removals.map(({ path }) => path)
+  }
+
   async stop(): Promise<void> {
     this.stopped = true
     this.timer?.cancel()

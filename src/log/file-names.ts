@@ -49,5 +49,8 @@ export const LOG_START_CHECKPOINT = 'log-start-offset-checkpoint'
 export const HIGH_WATERMARK_CHECKPOINT = 'replication-offset-checkpoint'
 export const CLEANER_CHECKPOINT = 'cleaner-offset-checkpoint'
 export const CLEAN_SHUTDOWN_MARKER = '.kafka_cleanshutdown'
+/** Ours alone. */
+export const CLEAN_SHUTDOWN_MANIFEST = 'clean-shutdown-manifest'
+export const SCRUB_CHECKPOINT = 'scrub-checkpoint'
 export const LOCK_FILE = '.lock'
 export const META_PROPERTIES = 'meta.properties'

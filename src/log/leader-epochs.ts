@@ -80,7 +80,7 @@ export class LeaderEpochs {
 export class EpochFile {
   private readonly disk: Disk
   private readonly path: string
-  private readonly epochs: LeaderEpochs
+  readonly epochs: LeaderEpochs
   private changed = false
   private saving: Promise<void> | undefined
 

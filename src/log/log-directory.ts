@@ -5,7 +5,9 @@ import { type Disk, DiskError, type DiskLock } from '../host/disk.ts'
 import { type Random, uuid } from '../host/random.ts'
 import { KafkaError } from '../protocol/error-codes.ts'
 import { encodeOffsetCheckpoint, type OffsetMap, readIfPresent, readOffsetCheckpoint } from './checkpoint-file.ts'
+import { decodeManifest, encodeManifest, type ManifestLog, manifestChecksum } from './clean-manifest.ts'
 import {
+  CLEAN_SHUTDOWN_MANIFEST,
   CLEAN_SHUTDOWN_MARKER,
   CLEANER_CHECKPOINT,
   HIGH_WATERMARK_CHECKPOINT,
@@ -51,6 +53,8 @@ export class LogDirectory {
   readonly id: string
   /** Whether all logs were closed in order when the directory was last used. */
   readonly cleanShutdown: boolean
+  /** What that shutdown has written down of logs. Those that are not here must be looked at. */
+  readonly manifest: ReadonlyMap<string, ManifestLog>
   readonly recoveryPoints: OffsetMap
   readonly logStartOffsets: OffsetMap
   readonly highWatermarks: OffsetMap
@@ -90,9 +94,11 @@ export class LogDirectory {
       }
       const id = await readIdentity(disk, path, identity, random)
       const marker = `${path}/${CLEAN_SHUTDOWN_MARKER}`
-      const cleanShutdown = await disk.exists(marker)
-      if (cleanShutdown) {
+      const mark = await readIfPresent(disk, marker)
+      const manifest = mark === undefined ? new Map<string, ManifestLog>() : await readManifest(disk, path, mark, report)
+      if (mark !== undefined) {
         // Gone before anything changes: a crash during loading must not be taken for a clean shutdown.
+        await disk.remove(`${path}/${CLEAN_SHUTDOWN_MANIFEST}`)
         await disk.remove(marker)
         await disk.syncDirectory(path)
       }
@@ -100,7 +106,7 @@ export class LogDirectory {
         readOffsetCheckpoint(disk, `${path}/${name}`, (error) =>
           report({ event: 'background-failure', path: `${path}/${name}`, error }),
         )
-      return new LogDirectory(disk, path, id, lock, cleanShutdown, report, {
+      return new LogDirectory(disk, path, id, lock, mark === undefined ? undefined : manifest, report, {
         recoveryPoints: await offsets(RECOVERY_POINT_CHECKPOINT),
         logStartOffsets: await offsets(LOG_START_CHECKPOINT),
         highWatermarks: await offsets(HIGH_WATERMARK_CHECKPOINT),
@@ -120,7 +126,7 @@ export class LogDirectory {
     path: string,
     id: string,
     lock: DiskLock,
-    cleanShutdown: boolean,
+    manifest: ReadonlyMap<string, ManifestLog> | undefined,
     report: Report,
     checkpoints: { recoveryPoints: OffsetMap; logStartOffsets: OffsetMap; highWatermarks: OffsetMap; cleanedOffsets: OffsetMap },
   ) {
@@ -128,7 +134,8 @@ export class LogDirectory {
     this.path = path
     this.id = id
     this.lock = lock
-    this.cleanShutdown = cleanShutdown
+    this.cleanShutdown = manifest !== undefined
+    this.manifest = manifest ?? new Map()
     this.report = report
     this.recoveryPoints = checkpoints.recoveryPoints
     this.logStartOffsets = checkpoints.logStartOffsets
@@ -212,10 +219,15 @@ export class LogDirectory {
     return saved.some((points) => (points?.get(name) ?? 0n) > offset)
   }
 
-  /** With everything flushed and closed. */
-  async markCleanShutdown(): Promise<void> {
+  /** With everything flushed and closed. The next start will not look into the directories of logs that `isKnown` holds of. */
+  async markCleanShutdown(isKnown: (log: PartitionLog) => boolean = () => true): Promise<void> {
     if (this.currentState === 'offline') return
-    await this.disk.replaceFile(`${this.path}/${CLEAN_SHUTDOWN_MARKER}`, Buffer.from('{"version":0,"brokerEpoch":-1}'))
+    const known = [...this.logs].filter(isKnown)
+    const manifest = encodeManifest(known.map((log) => [log.name, log.state]))
+    await this.disk.replaceFile(`${this.path}/${CLEAN_SHUTDOWN_MANIFEST}`, manifest)
+    // Kafka reads the first two. A marker of hers does not name our manifest, which is then out of date.
+    const marker = { version: 0, brokerEpoch: -1, manifest: manifestChecksum(manifest) }
+    await this.disk.replaceFile(`${this.path}/${CLEAN_SHUTDOWN_MARKER}`, Buffer.from(JSON.stringify(marker)))
   }
 
   async unlock(): Promise<void> {
@@ -252,6 +264,21 @@ export class LogDirectory {
 
 function same(saved: OffsetMap, entries: readonly [string, bigint][]): boolean {
   return saved.size === entries.length && entries.every(([name, offset]) => saved.get(name) === offset)
+}
+
+/** Empty where the marker names none, or another than there is. */
+async function readManifest(disk: Disk, path: string, marker: Buffer, report: Report): Promise<Map<string, ManifestLog>> {
+  const file = `${path}/${CLEAN_SHUTDOWN_MANIFEST}`
+  const manifest = await readIfPresent(disk, file)
+  const named = /"manifest":(\d+)/.exec(marker.toString('utf8'))?.[1]
+  if (manifest === undefined || named === undefined) return new Map()
+  try {
+    const logs = decodeManifest(manifest)
+    return manifestChecksum(manifest) === Number(named) ? logs : new Map()
+  } catch (error) {
+    report({ event: 'background-failure', path: file, error: error as Error })
+    return new Map()
+  }
 }
 
 /** Kafka's meta.properties, version 1. Written when the directory is first used; afterwards it must fit. */

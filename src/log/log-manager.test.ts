@@ -228,7 +228,8 @@ describe('a disk that fails', () => {
     const fixture = await new LogFixture().open()
     const log = await fixture.log()
     log.append(batchOf(2), FROM_CLIENT)
-    await fixture.manager.close()
+    await log.flush()
+    fixture.disk = fixture.disk.kill()
     fixture.onDiskCall = (operation, path) => {
       if (operation === 'read' && path.endsWith('.log')) throw new DiskError('EIO', path, `${path}: EIO`)
     }

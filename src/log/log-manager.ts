@@ -6,6 +6,7 @@ import { type Disk, DiskError } from '../host/disk.ts'
 import { hyphenatedUuid, type Random } from '../host/random.ts'
 import { KafkaError } from '../protocol/error-codes.ts'
 import type { TopicId } from '../protocol/ids.ts'
+import { loadFromManifest } from './clean-manifest.ts'
 import { type Cleanable, cleanLog, findCleanable } from './cleaner.ts'
 import { DelayedRemoval } from './delayed-removal.ts'
 import {
@@ -14,6 +15,7 @@ import {
   logDirectoryName,
   PARTITION_METADATA,
   parseLogDirectoryName,
+  SCRUB_CHECKPOINT,
 } from './file-names.ts'
 import { FilePool } from './file-pool.ts'
 import { FlushTimer } from './flush-timer.ts'
@@ -26,6 +28,7 @@ import type { LogEnvironment } from './log-types.ts'
 import { PartitionLog } from './partition-log.ts'
 import { ProducerState } from './producer-state.ts'
 import { RecoveryMarks } from './recovery-marks.ts'
+import { Scrubber, type ScrubSettings } from './scrubber.ts'
 import { onDisk } from './storage-error.ts'
 import { TailCache } from './tail-cache.ts'
 
@@ -73,6 +76,7 @@ export interface Periods {
   readonly producerExpirationCheckMs: number
   /** log.cleaner.backoff.ms */
   readonly compactionCheckMs: number
+  readonly scrub: ScrubSettings
 }
 
 const DEFAULT_PERIODS: Periods = {
@@ -80,7 +84,10 @@ const DEFAULT_PERIODS: Periods = {
   checkpointMs: 60_000,
   producerExpirationCheckMs: 600_000,
   compactionCheckMs: 15_000,
+  scrub: { intervalMs: 604_800_000, maxBytesPerSecond: 20_000_000 },
 }
+/** How often is looked whether it is time to read all sealed segments, unless that happens more often. */
+const SCRUB_CHECK_MS = 3_600_000
 const DEFAULT_PRODUCER_ID_EXPIRATION_MS = 86_400_000
 
 /** Logs opened or closed at a time. More than the thread pool has threads, for most steps of a log wait for the one before. */
@@ -100,6 +107,8 @@ export class LogManager {
   private fullCheck: Timer | undefined
   private retentionRun: Promise<void> | undefined
   private compactionRun: Promise<void> | undefined
+  private scrubRun: Promise<void> | undefined
+  private readonly scrubbers = new Map<LogDirectory, Scrubber>()
   private checkpointRun: Promise<void> | undefined
   private closing = false
 
@@ -152,19 +161,27 @@ export class LogManager {
     this.directories = directories
     this.env = env
     this.marks = new RecoveryMarks(env.disk, options.limits?.recoveryMarkBytes)
-    for (const directory of directories) directory.onFull = () => this.watchFullDisks()
+    for (const directory of directories) {
+      directory.onFull = () => this.watchFullDisks()
+      this.scrubbers.set(directory, new Scrubber(env, `${directory.path}/${SCRUB_CHECKPOINT}`, () => directory.logs))
+    }
   }
 
   /** Begins what is due from time to time: retention, checkpoints, expiry of producer ids. */
   start(periods: Partial<Periods> = {}): void {
     const { clock } = this.env
-    const { retentionCheckMs, checkpointMs, producerExpirationCheckMs, compactionCheckMs } = { ...DEFAULT_PERIODS, ...periods }
+    const { retentionCheckMs, checkpointMs, producerExpirationCheckMs, compactionCheckMs, scrub } = {
+      ...DEFAULT_PERIODS,
+      ...periods,
+    }
     this.timers.push(
       every(clock, retentionCheckMs, () => this.checkRetention()),
       every(clock, checkpointMs, () => this.checkpoint()),
       every(clock, producerExpirationCheckMs, () => this.expireProducers()),
       every(clock, compactionCheckMs, () => this.compact()),
     )
+    if (scrub.intervalMs === 0) return
+    this.timers.push(every(clock, Math.min(scrub.intervalMs, SCRUB_CHECK_MS), () => this.scrub(scrub)))
   }
 
   get(topic: string, partition: number): PartitionLog | undefined {
@@ -235,6 +252,19 @@ export class LogManager {
         }
       })
     }
+  }
+
+  /** Reads sealed segments, slowly, if it is time, to find what has been damaged. */
+  scrub(settings: ScrubSettings): Promise<void> {
+    this.scrubRun ??= Promise.all(this.directories.map((directory) => this.scrubDirectory(directory, settings))).then(() => {
+      this.scrubRun = undefined
+    })
+    return this.scrubRun
+  }
+
+  private async scrubDirectory(directory: LogDirectory, settings: ScrubSettings): Promise<void> {
+    if (directory.state !== 'online') return
+    await this.inBackground(directory.path, async () => this.scrubbers.get(directory)?.runIfDue(settings))
   }
 
   /** Compacts the logs that need it, the dirtiest first, one after the other. */
@@ -312,12 +342,15 @@ export class LogManager {
   async close(): Promise<void> {
     for (const timer of this.timers.splice(0)) timer.cancel()
     this.fullCheck?.cancel()
+    for (const scrubber of this.scrubbers.values()) scrubber.stop()
     await Promise.allSettled(this.creating.values())
     this.closing = true
     await this.retentionRun
     await this.compactionRun
     await this.checkpointRun
+    await this.scrubRun
     this.env.flushTimer.stop()
+    const leftOver = this.env.removal.paths
     await this.env.removal.stop()
     const unclean = new Set<LogDirectory>()
     await inParallel([...this.byName.values()], async (log) => {
@@ -334,7 +367,9 @@ export class LogManager {
       await this.inBackground(directory.path, async () => {
         if (directory.state === 'offline') return
         await directory.checkpoint()
-        if (!unclean.has(directory)) await directory.markCleanShutdown()
+        // What is left in the directory of a log is removed by a start that looks into it.
+        const isTidy = (log: PartitionLog) => !leftOver.some((path) => path.startsWith(`${log.path}/`))
+        if (!unclean.has(directory)) await directory.markCleanShutdown(isTidy)
       })
       await directory.unlock()
     }
@@ -383,19 +418,35 @@ export class LogManager {
       return
     }
     const config = this.options.config(parsed.topic)
-    const loaded = await loadLog({
-      disk,
-      pool,
-      directory: path,
-      ...parsed,
-      config,
-      recoveryPoint: directory.recoveryPoints.get(name),
-      logStartOffset: directory.logStartOffsets.get(name),
-      cleanShutdown: directory.cleanShutdown,
-      nowMs: clock.wallMs(),
-      report,
-    })
+    const loaded =
+      (await this.loadKnown(directory, name)) ??
+      (await loadLog({
+        disk,
+        pool,
+        directory: path,
+        ...parsed,
+        config,
+        recoveryPoint: directory.recoveryPoints.get(name),
+        logStartOffset: directory.logStartOffsets.get(name),
+        cleanShutdown: directory.cleanShutdown,
+        nowMs: clock.wallMs(),
+        report,
+      }))
     this.add(directory, parsed.topic, loaded.topicId as TopicId, parsed.partition, config, loaded)
+  }
+
+  /** As the shutdown has written it down, if nobody has changed the sizes of files since. */
+  private async loadKnown(directory: LogDirectory, name: string): Promise<LoadedLog | undefined> {
+    const entry = directory.manifest.get(name)
+    if (entry === undefined) return undefined
+    try {
+      const loaded = loadFromManifest(entry, this.env, `${directory.path}/${name}`, this.env.clock.wallMs())
+      for (const segment of loaded.segments) if (!(await segment.fitsFiles())) return undefined
+      return loaded
+    } catch {
+      // Whatever it is that does not fit is found, and said, by looking at the log.
+      return undefined
+    }
   }
 
   private add(

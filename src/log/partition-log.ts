@@ -173,6 +173,13 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
     return this.failure
   }
 
+  /** As it would come up from its files, with nothing under way. */
+  get state(): LoadedLog {
+    const { topicId, segments, logStartOffset, endOffset, producers, snapshotOffset, failure } = this
+    const { epochs } = this.epochs
+    return { topicId, segments, logStartOffset, endOffset, epochs, producers, snapshotOffset, damage: failure?.message }
+  }
+
   // ── appending ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /**
@@ -319,10 +326,9 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
     return this.epochs.epochOf(offset)
   }
 
-  /** Notes, durably, that `epoch` begins at the end of the log. */
-  async assignLeaderEpoch(epoch: number): Promise<void> {
+  /** Notes that `epoch` begins at the end of the log: durably before anything is written in it. */
+  assignLeaderEpoch(epoch: number): void {
     this.epochs.assign(epoch, this.nextOffset)
-    await this.epochs.saveIfChanged()
   }
 
   // ── start and end ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -21,6 +21,10 @@ async function filled(count: number, config: Partial<LogConfig> = {}): Promise<L
 
 const batchSize = batchOf(2).length
 
+async function spoil({ disk }: LogFixture, name: string, change: (contents: Buffer) => Buffer): Promise<void> {
+  await disk.replaceFile(`/data/${name}`, change(await disk.readFile(`/data/${name}`)))
+}
+
 describe('a clean shutdown', () => {
   test('leaves a marker, and the next start reads no more than the end of each log', async () => {
     const fixture = await filled(200, { indexIntervalBytes: 400 })
@@ -48,6 +52,52 @@ describe('a clean shutdown', () => {
     await fixture.crash()
     assert.equal((await fixture.log()).endOffset, 6n)
   })
+
+  test('is written down in one file: the next start looks into no log', async () => {
+    const fixture = await filled(200, { indexIntervalBytes: 400, segmentBytes: 50 * batchSize })
+    const before = await fixture.log()
+    before.append(batchOf(1, { producerId: 3n, producerEpoch: 0, baseSequence: 0 }), FROM_CLIENT)
+    await before.advanceLogStartOffset(7n)
+    await fixture.manager.close()
+    const calls = new Set<string>()
+    fixture.onDiskCall = (operation, path) => {
+      if (path.includes('/t-0')) calls.add(operation)
+    }
+    await fixture.open()
+    // Somebody may have changed the files since.
+    assert.deepEqual([...calls], ['fileSize'])
+    fixture.onDiskCall = () => {}
+    const log = await fixture.log()
+    assert.deepEqual([log.logStartOffset, log.endOffset, log.segments.length], [7n, 401n, before.segments.length])
+    assert.deepEqual(log.endOffsetForEpoch(3), { leaderEpoch: 3, endOffset: 32n })
+    const again = batchOf(1, { producerId: 3n, producerEpoch: 0, baseSequence: 0 })
+    assert.equal(log.append(again, FROM_CLIENT).duplicate, true)
+    for (let i = 0; i < 100; i++) log.append(batchOf(2), { ...FROM_CLIENT, leaderEpoch: 60 })
+    await log.flush()
+    assert.equal((await readAll(log)).length, 298)
+    assert.deepEqual(fixture.events, [])
+  })
+
+  const spoilt: [string, (fixture: LogFixture) => Promise<void>][] = [
+    ['is damaged', (fixture) => spoil(fixture, 'clean-shutdown-manifest', (contents) => contents.fill(9, 40, 41))],
+    ['is cut', (fixture) => spoil(fixture, 'clean-shutdown-manifest', (contents) => contents.subarray(0, 4))],
+    ['is gone', (fixture) => fixture.disk.remove('/data/clean-shutdown-manifest')],
+    ['is older than the marker, which Kafka wrote', (fixture) => spoil(fixture, '.kafka_cleanshutdown', () => Buffer.from('{}'))],
+  ]
+  for (const [what, change] of spoilt) {
+    test(`whose manifest ${what} is believed log by log`, async () => {
+      const fixture = await filled(20)
+      await fixture.manager.close()
+      await change(fixture)
+      let listed = false
+      fixture.onDiskCall = (operation, path) => {
+        if (operation === 'list' && path === '/data/t-0') listed = true
+      }
+      await fixture.open()
+      assert.ok(listed)
+      assert.equal((await readAll(await fixture.log())).length, 20)
+    })
+  }
 
   test('whose marker speaks for a log that was changed afterwards does not hide the change', async () => {
     const fixture = await filled(10)
@@ -322,7 +372,7 @@ describe('files that can be had from others', () => {
 
   test('what a deletion or replacement left when it was cut short is cleared away', async () => {
     const fixture = await filled(2)
-    await fixture.manager.close()
+    fixture.disk = fixture.disk.kill()
     for (const name of ['00000000000000000009.log.deleted', '00000000000000000009.log.cleaned', 'leader-epoch-checkpoint.tmp']) {
       await fixture.disk.replaceFile(fixture.path(name), Buffer.from('x'))
     }
@@ -391,7 +441,7 @@ test('the files are those of Kafka', async () => {
   assert.equal(await text(fixture.path('leader-epoch-checkpoint')), '0\n2\n0 0\n1 8\n')
   assert.equal(await text('/data/recovery-point-offset-checkpoint'), encodeCheckpoint(['t 0 16']).toString())
   assert.match(await text('/data/meta.properties'), /^version=1\ndirectory\.id=.{22}\nnode\.id=1\ncluster\.id=test\n$/)
-  assert.equal(await text('/data/.kafka_cleanshutdown'), '{"version":0,"brokerEpoch":-1}')
+  assert.match(await text('/data/.kafka_cleanshutdown'), /^\{"version":0,"brokerEpoch":-1,"manifest":\d+\}$/)
   const index = await disk.readFile(fixture.path('00000000000000000008.index'))
   // The third batch of the segment is the first behind more than an interval: its last offset, relative, and its position.
   assert.deepEqual([index.length, index.readInt32BE(0), index.readInt32BE(4)], [8, 5, 2 * batchSize])

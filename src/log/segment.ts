@@ -3,7 +3,7 @@
 import type { Disk } from '../host/disk.ts'
 import { lastOffset, maxTimestamp } from '../protocol/records/batch-header.ts'
 import { NO_TIMESTAMP } from '../protocol/records/record.ts'
-import { AbortedIndex } from './aborted-index.ts'
+import { ABORTED_ENTRY_SIZE, AbortedIndex } from './aborted-index.ts'
 import { DELETED_SUFFIX, type SegmentSuffix, segmentFileName } from './file-names.ts'
 import type { FilePool } from './file-pool.ts'
 import { offsetIndexLayout, SparseIndex, timeIndexLayout } from './sparse-index.ts'
@@ -188,7 +188,9 @@ export class Segment {
     const { disk } = this.storage
     if ((await disk.fileSize(this.path('.log'))) !== this.size) return false
     if ((await disk.fileSize(this.path('.index'))) !== this.index.sizeBytes) return false
-    return (await disk.fileSize(this.path('.timeindex'))) === this.timeIndex.sizeBytes
+    if ((await disk.fileSize(this.path('.timeindex'))) !== this.timeIndex.sizeBytes) return false
+    const { count } = this.aborted
+    return count === 0 || (await disk.fileSize(this.path('.txnindex'))) === count * ABORTED_ENTRY_SIZE
   }
 
   /** Brings the empty files into being. */

@@ -95,7 +95,7 @@ export class ReplicaManager {
       }
       log ??= await logs.create(topic.name, topic.id, index, config)
       log.config = config
-      await log.assignLeaderEpoch(record.leaderEpoch)
+      log.assignLeaderEpoch(record.leaderEpoch)
       partitions[index] = new Partition(topic.name, topic.id, index, record.leaderEpoch, log, this.budget)
     })
     await Promise.all(made)

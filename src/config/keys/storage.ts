@@ -142,6 +142,14 @@ export const STORAGE_KEYS = {
     dynamic: 'cluster',
   }),
   'log.roll.ms': long(null, 'Age at which a segment is closed; log.roll.hours if absent.', { min: 1, dynamic: 'cluster' }),
+  'log.scrub.interval.ms': long(
+    604_800_000,
+    'How long after all sealed segments were checked they are checked again. 0 for never.',
+    {
+      min: 0,
+    },
+  ),
+  'log.scrub.max.bytes.per.second': long(20_000_000, 'Bound of what that reads, for each data directory.', { min: 1 }),
   'log.segment.bytes': int(1_073_741_824, 'Default of the topic key segment.bytes.', { min: 1_048_576, dynamic: 'cluster' }),
   'log.segment.delete.delay.ms': long(60_000, 'Default of the topic key file.delete.delay.ms.', { min: 0, dynamic: 'cluster' }),
   'message.max.bytes': int(1_048_588, 'Default of the topic key max.message.bytes.', { min: 0, dynamic: 'cluster' }),

@@ -1,0 +1,146 @@
+// Reads sealed segments from time to time, slowly, so that a bit that has flipped is found before somebody needs it. What is found is
+// reported; readers are refused it anyway, for they check what they read. Where a pass has got to outlives a restart.
+
+import type { Clock, Timer } from '../host/clock.ts'
+import type { Disk, DiskFile } from '../host/disk.ts'
+import { headersOf } from './activate-segment.ts'
+import { scanBatches } from './batch-scan.ts'
+import { readIfPresent } from './checkpoint-file.ts'
+import type { FilePool } from './file-pool.ts'
+import type { Report } from './log-event.ts'
+import type { PartitionLog } from './partition-log.ts'
+import type { Segment } from './segment.ts'
+
+/** How often a pass writes down where it is: what a restart may have it read again. */
+const SAVE_EVERY_MS = 60_000
+
+export interface ScrubSettings {
+  /** From the end of a pass to the beginning of the next. 0: never. */
+  readonly intervalMs: number
+  readonly maxBytesPerSecond: number
+}
+
+interface Progress {
+  /** Wall time at which the last pass ended, or the first was put off. */
+  finishedMs: number
+  /** Logs are read in the order of their names, and this is the last that was. Undefined: no pass is under way. */
+  after: string | undefined
+}
+
+export class Scrubber {
+  private readonly env: { readonly clock: Clock; readonly disk: Disk; readonly pool: FilePool; readonly report: Report }
+  private readonly path: string
+  private readonly logs: () => Iterable<PartitionLog>
+  private progress: Progress | undefined
+  private savedMs = 0
+  private stopped = false
+  /** Monotonic time from which on the next bytes may be read. */
+  private readyMs = 0
+  private wake: () => void = () => {}
+
+  /** @param path of the file that keeps where it is */
+  constructor(
+    env: { readonly clock: Clock; readonly disk: Disk; readonly pool: FilePool; readonly report: Report },
+    path: string,
+    logs: () => Iterable<PartitionLog>,
+  ) {
+    this.env = env
+    this.path = path
+    this.logs = logs
+  }
+
+  /** Begins a pass, or goes on with one, if it is time. Resolves with its end. Rejects with DiskError where it cannot note its progress. */
+  async runIfDue({ intervalMs, maxBytesPerSecond }: ScrubSettings): Promise<void> {
+    if (intervalMs === 0 || this.stopped) return
+    const nowMs = this.env.clock.wallMs()
+    this.progress ??= await this.load()
+    if (this.progress === undefined) {
+      // All there is has been written since, and what is written is checked.
+      this.progress = { finishedMs: nowMs, after: undefined }
+      return this.save()
+    }
+    if (this.progress.after === undefined && nowMs - this.progress.finishedMs < intervalMs) return
+    await this.run(maxBytesPerSecond)
+  }
+
+  /** A whole pass, or the rest of one. */
+  async run(maxBytesPerSecond: number): Promise<void> {
+    const after = this.progress?.after ?? ''
+    this.progress = { finishedMs: this.progress?.finishedMs ?? 0, after }
+    const logs = [...this.logs()].filter((log) => log.name > after).sort((a, b) => (a.name < b.name ? -1 : 1))
+    for (const log of logs) {
+      for (const segment of log.segments.slice(0, -1)) {
+        if (this.stopped) return this.save()
+        if (log.failed === undefined) await this.check(log, segment, maxBytesPerSecond)
+      }
+      this.progress.after = log.name
+      if (this.env.clock.monotonicMs() - this.savedMs >= SAVE_EVERY_MS) await this.save()
+    }
+    this.progress = { finishedMs: this.env.clock.wallMs(), after: undefined }
+    await this.save()
+  }
+
+  /** A pass under way ends with the read that it is at, and goes on after the next start. */
+  stop(): void {
+    this.stopped = true
+    this.wake()
+  }
+
+  private async check(log: PartitionLog, segment: Segment, maxBytesPerSecond: number): Promise<void> {
+    const { pool, report } = this.env
+    const { topic, partition } = log
+    const path = segment.path('.log')
+    const isThere = () => !segment.deleted && log.failed === undefined && log.segments.includes(segment)
+    try {
+      const scan = await pool.use(path, 'read', (file) =>
+        scanBatches(this.slowly(file, maxBytesPerSecond), {
+          ...headersOf(segment, 0),
+          checkCrc: true,
+          visit: () => !this.stopped && isThere(),
+        }),
+      )
+      if (scan.problem === undefined || !isThere()) return
+      report({ event: 'corrupt-batch', topic, partition, file: path, position: scan.position, reason: scan.problem })
+    } catch (error) {
+      if (isThere()) report({ event: 'background-failure', path, error: error as Error })
+    }
+  }
+
+  /** The file, read no faster than so many bytes per second. */
+  private slowly(file: DiskFile, maxBytesPerSecond: number): DiskFile {
+    const read = async (target: Buffer, position: number) => {
+      const nowMs = this.env.clock.monotonicMs()
+      if (this.readyMs > nowMs) await this.pause(this.readyMs - nowMs)
+      const count = await file.read(target, position)
+      this.readyMs = Math.max(this.readyMs, nowMs) + (count / maxBytesPerSecond) * 1000
+      return count
+    }
+    return new Proxy(file, { get: (from, member) => (member === 'read' ? read : Reflect.get(from, member, from)) })
+  }
+
+  private pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer: Timer = this.env.clock.timer(ms, resolve)
+      this.wake = () => {
+        timer.cancel()
+        resolve()
+      }
+      if (this.stopped) this.wake()
+    })
+  }
+
+  private async load(): Promise<Progress | undefined> {
+    const contents = await readIfPresent(this.env.disk, this.path)
+    try {
+      const { finishedMs, after } = JSON.parse(contents?.toString('utf8') ?? '') as Partial<Progress>
+      return typeof finishedMs === 'number' ? { finishedMs, after: typeof after === 'string' ? after : undefined } : undefined
+    } catch {
+      return undefined
+    }
+  }
+
+  private async save(): Promise<void> {
+    this.savedMs = this.env.clock.monotonicMs()
+    await this.env.disk.replaceFile(this.path, Buffer.from(JSON.stringify({ version: 0, ...this.progress })))
+  }
+}
