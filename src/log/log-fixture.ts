@@ -6,7 +6,8 @@ import { MemoryDisk } from '../host/memory-disk.ts'
 import { seededRandom } from '../host/random.ts'
 import type { TopicId } from '../protocol/ids.ts'
 import { type BatchOptions, RecordBatchBuilder } from '../protocol/records/batch-builder.ts'
-import { baseOffset, batchSize, lastOffset } from '../protocol/records/batch-header.ts'
+import { baseOffset, batchSize, isControl, isTransactional, lastOffset, producerId } from '../protocol/records/batch-header.ts'
+import { readControlRecord } from '../protocol/records/control-record.ts'
 import type { RecordInput } from '../protocol/records/record.ts'
 import { eachBatch } from '../protocol/records/record-batch.ts'
 import { defaultLogConfig, type LogConfig } from './log-config.ts'
@@ -152,4 +153,31 @@ export async function readAll(log: PartitionLog, from = log.logStartOffset, maxB
 /** Until all that the log does on its own has been done: on a disk in memory nothing waits for anything but its turn. */
 export async function settled(): Promise<void> {
   for (let i = 0; i < 500; i++) await null
+}
+
+/** What a consumer of committed records makes of the log, reading a few at a time: the batches of data that it hands on. */
+export async function readCommitted(log: PartitionLog, maxBytes = 2000, highWatermark = log.endOffset): Promise<Buffer[]> {
+  const limitOffset = log.lastStableOffset(highWatermark)
+  const batches: Buffer[] = []
+  for (let next = log.logStartOffset; next < limitOffset; ) {
+    const { chunks, size, nextOffset } = await log.read(next, { maxBytes, limitOffset, atLeastOneBatch: true })
+    if (size === 0) break
+    const coming = [...(await log.abortedTransactions(next, nextOffset))]
+    const aborted = new Set<bigint>()
+    for (const chunk of chunks) {
+      for (const at of eachBatch(chunk)) {
+        const batch = Buffer.from(chunk.subarray(at, at + batchSize(chunk, at)))
+        const id = producerId(batch)
+        for (const begun of coming.filter(({ firstOffset }) => firstOffset <= lastOffset(batch))) {
+          coming.splice(coming.indexOf(begun), 1)
+          aborted.add(begun.producerId)
+        }
+        if (isControl(batch)) {
+          if (readControlRecord(batch)?.type === 'abort') aborted.delete(id)
+        } else if (!isTransactional(batch) || !aborted.has(id)) batches.push(batch)
+      }
+    }
+    next = nextOffset
+  }
+  return batches
 }
