@@ -1,16 +1,19 @@
-// *Strategy*: random histories of one log (appends by producers with and without ids, rolls, flushes, deletions, truncations,
-// restarts in order and by `kill -9`) run against the real thing and against a list. Each history comes from a seed.
+// *Strategy*: random histories of one log (appends by producers with and without ids, in transactions and not, markers, rolls,
+// flushes, deletions, truncations, restarts in order and by `kill -9`) run against the real thing and against a list. Each history
+// comes from a seed.
 // *Invariants*: the log holds what the list holds, byte for byte, at the same offsets, whichever way it is read; producers are
-// judged alike; what was written survives `kill -9`; nothing is ever reported as damage.
+// judged alike; transactions are open, committed or aborted as the list says, and readers of committed records get just those; what
+// was written survives `kill -9`; nothing is ever reported as damage.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Random, seededRandom } from '../host/random.ts'
 import { type ErrorName, KafkaError } from '../protocol/error-codes.ts'
-import { baseOffset, stampOffsetAndEpoch } from '../protocol/records/batch-header.ts'
+import { baseOffset, isControl, isTransactional, stampOffsetAndEpoch } from '../protocol/records/batch-header.ts'
+import { endTransactionMarker, readControlRecord } from '../protocol/records/control-record.ts'
 import { decodeRecords } from '../protocol/records/record-cursor.ts'
 import type { FlushPolicy } from './log-config.ts'
-import { batchOf, LogFixture, readAll, settled } from './log-fixture.ts'
+import { batchOf, LogFixture, readAll, readCommitted, settled } from './log-fixture.ts'
 import type { LogObserver, PartitionLog } from './partition-log.ts'
 
 /** More on command: MOLDAU_SEEDS=20000; one seed: MOLDAU_SEED=17. */
@@ -27,6 +30,17 @@ interface Modelled {
 interface ModelledProducer {
   epoch: number
   batches: { first: number; last: number; base: bigint; lastOffset: bigint }[]
+  coordinatorEpoch: number
+  /** Of the open transaction. */
+  began: bigint | undefined
+}
+
+interface ModelledTransaction {
+  readonly producerId: bigint
+  readonly firstOffset: bigint
+  /** Of the marker; undefined while it is open. */
+  readonly lastOffset: bigint | undefined
+  readonly aborted: boolean
 }
 
 class History implements LogObserver {
@@ -113,7 +127,10 @@ class History implements LogObserver {
         for (let i = this.below(30); i > 0; i--) await null
         return
       default:
-        for (let i = this.below(4); i >= 0; i--) this.append()
+        for (let i = this.below(4); i >= 0; i--) {
+          if (this.below(4) === 0) this.endTransaction()
+          else this.append()
+        }
     }
   }
 
@@ -140,8 +157,10 @@ class History implements LogObserver {
       sort === 0 ? this.below(2) : sort < 4 && again !== undefined ? again.first : (last?.last ?? 4) + (sort === 4 ? 3 : 1)
     const size = sort > 1 && sort < 4 && again !== undefined ? again.last - again.first + 1 : count
     if (producerEpoch < 0) return
-    const batch = batchOf(size, { timestamp, fill, producerId, producerEpoch, baseSequence })
-    const expected = judge(known, producerEpoch, baseSequence, baseSequence + size - 1)
+    // Mostly as it goes on; a transaction that is open allows nothing else.
+    const transactional = this.below(10) === 0 ? this.below(2) === 0 : known?.began !== undefined || this.below(3) === 0
+    const batch = batchOf(size, { timestamp, fill, producerId, producerEpoch, baseSequence, transactional })
+    const expected = judge(known, producerEpoch, baseSequence, baseSequence + size - 1, transactional)
     try {
       const result = this.log.append(batch, { origin: 'client', leaderEpoch: this.epoch })
       if (expected !== undefined && typeof expected !== 'string') {
@@ -151,6 +170,29 @@ class History implements LogObserver {
       assert.equal(expected, undefined)
       assert.equal(result.duplicate, false)
       this.appended(batch, result.firstOffset, size)
+    } catch (error) {
+      if (!(error instanceof KafkaError)) throw error
+      assert.equal(error.code, expected)
+    }
+  }
+
+  /** Ends a transaction, or not: the marker may be late, by its epoch or its coordinator's, or come twice. */
+  private endTransaction(): void {
+    const producerId = BigInt(this.below(3))
+    const known = this.producers().get(producerId)
+    const transactionVersion = this.below(2) * 2
+    const producerEpoch = (known?.epoch ?? 0) + (this.below(8) === 0 ? -1 : transactionVersion > 0 && this.below(6) > 0 ? 1 : 0)
+    const coordinatorEpoch = Math.max(0, (known?.coordinatorEpoch ?? 0) + (this.below(6) === 0 ? -1 : this.below(2)))
+    if (producerEpoch < 0) return
+    const result = this.below(2) === 0 ? 'commit' : 'abort'
+    const timestamp = BigInt(this.fixture.clock.wallMs())
+    const marker = endTransactionMarker({ result, producerId, producerEpoch, coordinatorEpoch, timestamp })
+    const expected = judgeMarker(known, producerEpoch, coordinatorEpoch, transactionVersion)
+    try {
+      const options = { origin: 'coordinator', leaderEpoch: this.epoch, transactionVersion } as const
+      const { duplicate, firstOffset } = this.log.append(marker, options)
+      assert.equal(duplicate ? 'done' : undefined, expected)
+      if (!duplicate) this.appended(marker, firstOffset, 1)
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error
       assert.equal(error.code, expected)
@@ -327,6 +369,65 @@ class History implements LogObserver {
       if (found === undefined || found.endOffset <= this.start) continue
       assert.deepEqual(found, this.endOfEpoch(epoch))
     }
+    await this.compareTransactions()
+  }
+
+  private async compareTransactions(): Promise<void> {
+    const transactions = this.transactions()
+    // Nothing but the high watermark tells which markers count; it never goes back, so the log is asked for the present one only.
+    const highWatermark = this.log.writtenOffset
+    let stable = highWatermark
+    for (const { firstOffset, lastOffset } of transactions) {
+      if ((lastOffset === undefined || lastOffset >= highWatermark) && firstOffset < stable) stable = firstOffset
+    }
+    if (stable < this.start) stable = this.start < highWatermark ? this.start : highWatermark
+    assert.equal(this.log.lastStableOffset(highWatermark), stable)
+    const active = this.log.activeProducers().filter(({ currentTxnStartOffset }) => currentTxnStartOffset >= 0n)
+    assert.deepEqual(
+      new Map(active.map(({ producerId, currentTxnStartOffset }) => [producerId, currentTxnStartOffset])),
+      new Map([...this.producers()].flatMap(([id, { began }]) => (began === undefined ? [] : [[id, began] as const]))),
+    )
+    const from = this.start + BigInt(this.below(Number(this.end - this.start) + 1))
+    const upTo = from + BigInt(this.below(Number(this.end - from) + 1))
+    const told = await this.log.abortedTransactions(from, upTo)
+    assert.deepEqual(
+      told.map(({ producerId, firstOffset, lastOffset }) => ({ producerId, firstOffset, lastOffset, aborted: true })),
+      transactions.filter(({ aborted, firstOffset, lastOffset }) => aborted && lastOffset! >= from && firstOffset < upTo),
+    )
+    if (this.below(3) > 0) return
+    const committed = await readCommitted(this.log, 500 + this.below(5000), highWatermark)
+    const visible = this.visible().filter(({ bytes, last }) => !isControl(bytes) && last < stable)
+    const isAborted = ({ bytes, base }: Modelled) =>
+      isTransactional(bytes) &&
+      transactions.some(
+        ({ aborted, producerId, firstOffset, lastOffset }) =>
+          aborted && producerId === bytes.readBigInt64BE(43) && firstOffset <= base && base < lastOffset!,
+      )
+    assert.deepEqual(
+      committed.map((batch) => baseOffset(batch)),
+      visible.filter((batch) => !isAborted(batch)).map(({ base }) => base),
+    )
+  }
+
+  /** In the order of their ends, those that are open last. */
+  private transactions(): ModelledTransaction[] {
+    const ended: ModelledTransaction[] = []
+    const open = new Map<bigint, bigint>()
+    for (const { bytes, base } of this.batches) {
+      const producerId = bytes.readBigInt64BE(43)
+      if (!isTransactional(bytes)) continue
+      const firstOffset = open.get(producerId)
+      if (!isControl(bytes)) open.set(producerId, firstOffset ?? base)
+      else if (firstOffset !== undefined) {
+        const aborted = readControlRecord(bytes)?.type === 'abort'
+        ended.push({ producerId, firstOffset, lastOffset: base, aborted })
+        open.delete(producerId)
+      }
+    }
+    return [
+      ...ended,
+      ...Array.from(open, ([producerId, firstOffset]) => ({ producerId, firstOffset, lastOffset: undefined, aborted: false })),
+    ]
   }
 
   private endOfEpoch(epoch: number): { leaderEpoch: number; endOffset: bigint } | undefined {
@@ -376,9 +477,17 @@ class History implements LogObserver {
       const epoch = bytes.readInt16BE(51)
       let producer = producers.get(id)
       if (producer?.epoch !== epoch) {
-        producer = { epoch, batches: [] }
+        const { coordinatorEpoch = -1, began } = producer ?? {}
+        producer = { epoch, batches: [], coordinatorEpoch, began }
         producers.set(id, producer)
       }
+      if (isControl(bytes)) {
+        const record = readControlRecord(bytes)
+        if (record?.type !== 'other') producer.coordinatorEpoch = record!.coordinatorEpoch
+        producer.began = undefined
+        continue
+      }
+      if (isTransactional(bytes)) producer.began ??= base
       const first = bytes.readInt32BE(53)
       producer.batches.push({ first, last: first + Number(last - base), base, lastOffset: last })
       if (producer.batches.length > 5) producer.batches.shift()
@@ -392,13 +501,27 @@ function judge(
   epoch: number,
   first: number,
   last: number,
+  transactional: boolean,
 ): { base: bigint; lastOffset: bigint } | ErrorName | undefined {
   if (known === undefined) return undefined
   if (epoch < known.epoch) return 'INVALID_PRODUCER_EPOCH'
-  if (epoch > known.epoch) return first === 0 ? undefined : 'OUT_OF_ORDER_SEQUENCE_NUMBER'
+  const unlessOpen = known.began === undefined || transactional ? undefined : 'INVALID_TXN_STATE'
+  if (epoch > known.epoch) return first === 0 ? unlessOpen : 'OUT_OF_ORDER_SEQUENCE_NUMBER'
   const again = known.batches.find((batch) => batch.first === first && batch.last === last)
   if (again !== undefined) return again
-  return first === known.batches.at(-1)!.last + 1 ? undefined : 'OUT_OF_ORDER_SEQUENCE_NUMBER'
+  return first === (known.batches.at(-1)?.last ?? -1) + 1 ? unlessOpen : 'OUT_OF_ORDER_SEQUENCE_NUMBER'
+}
+
+function judgeMarker(
+  known: ModelledProducer | undefined,
+  epoch: number,
+  coordinatorEpoch: number,
+  transactionVersion: number,
+): ErrorName | 'done' | undefined {
+  if (known === undefined) return undefined
+  if (transactionVersion >= 2 && epoch === known.epoch) return known.began === undefined ? 'done' : 'INVALID_PRODUCER_EPOCH'
+  if (epoch < known.epoch) return 'INVALID_PRODUCER_EPOCH'
+  return coordinatorEpoch < known.coordinatorEpoch ? 'TRANSACTION_COORDINATOR_FENCED' : undefined
 }
 
 test(`${HISTORIES} random histories end as a list says they must`, async () => {

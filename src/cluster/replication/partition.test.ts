@@ -4,17 +4,18 @@ import { DiskError } from '../../host/disk.ts'
 import type { LogConfig } from '../../log/log-config.ts'
 import { LogFixture } from '../../log/log-fixture.ts'
 import { KafkaError } from '../../protocol/error-codes.ts'
-import { RecordBatchBuilder } from '../../protocol/records/batch-builder.ts'
+import { type BatchOptions, RecordBatchBuilder } from '../../protocol/records/batch-builder.ts'
+import { endTransactionMarker } from '../../protocol/records/control-record.ts'
 import { AppendBudget } from './append-budget.ts'
 import { Partition } from './partition.ts'
 
 const FROM_CLIENT = { origin: 'client' } as const
 const NEVER = Number.POSITIVE_INFINITY
 
-function batch(value = 'value'): Buffer {
+function batch(value = 'value', options: BatchOptions = {}): Buffer {
   const builder = new RecordBatchBuilder()
   builder.append({ timestamp: 1n, value: Buffer.from(value) })
-  return builder.build()
+  return builder.build(options)
 }
 
 /** A partition on a disk whose syncs the test lets through. */
@@ -54,6 +55,23 @@ test('parked fetches are woken when the high watermark moves', async () => {
   assert.equal(wakes, 0)
   await partition.awaitAcks(-1, lastOffset + 1n, NEVER)
   assert.equal(wakes, 1)
+})
+
+test('the last stable offset moves with the high watermark, and with the marker that passes it', async () => {
+  const { partition } = await partitionWith({})
+  const stableWhenWoken: bigint[] = []
+  partition.fetchers.add(() => stableWhenWoken.push(partition.lastStableOffset))
+  const committed = async (records: Buffer, origin: 'client' | 'coordinator') => {
+    const { lastOffset } = partition.append(records, { origin })
+    await partition.awaitAcks(-1, lastOffset + 1n, NEVER)
+  }
+  const producer = { producerId: 1n, producerEpoch: 0 }
+  await committed(batch(), 'client')
+  await committed(batch('in a transaction', { ...producer, baseSequence: 0, transactional: true }), 'client')
+  await committed(batch(), 'client')
+  assert.deepEqual([partition.highWatermark, partition.lastStableOffset], [3n, 1n])
+  await committed(endTransactionMarker({ ...producer, result: 'commit', coordinatorEpoch: 0, timestamp: 1n }), 'coordinator')
+  assert.deepEqual(stableWhenWoken, [1n, 1n, 1n, 4n])
 })
 
 test('what waits for the disk counts against the budget until it is written', async () => {
