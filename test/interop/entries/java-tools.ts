@@ -27,6 +27,7 @@ const TOOLS = {
   'kafka-producer-perf-test': 'org.apache.kafka.tools.ProducerPerformance',
   'kafka-consumer-perf-test': 'org.apache.kafka.tools.ConsumerPerformance',
   'kafka-e2e-latency': 'org.apache.kafka.tools.EndToEndLatency',
+  'kafka-transactions': 'org.apache.kafka.tools.TransactionsCommand',
 } as const
 type Tool = keyof typeof TOOLS
 /** These take no --bootstrap-server. */
@@ -40,6 +41,31 @@ export const suite: Suite = {
   },
 
   run: runCases({
+    'kafka-transactions lists, describes, finds what hangs and ends it': (target) =>
+      transcript(target, [
+        ['kafka-topics', '--create --topic transacted'],
+        ['kafka-transactions', 'list', undefined, linesOf('transfers')],
+        [
+          'kafka-producer-perf-test',
+          '--topic transacted --num-records 20 --record-size 10 --throughput -1 --transactional-id transfers --transaction-duration-ms 60000',
+          undefined,
+          (output) => output.replace(/sent, .*/s, 'sent\n'),
+        ],
+        ['kafka-transactions', 'list', undefined, withoutTimes],
+        ['kafka-transactions', 'describe --transactional-id transfers', undefined, withoutTimes],
+        ['kafka-transactions', 'describe --transactional-id not-there'],
+        ['kafka-transactions', 'describe-producers --topic transacted --partition 0', undefined, withoutTimes],
+        ['kafka-transactions', 'find-hanging --broker-id 1'],
+        ['kafka-transactions', 'abort --topic transacted --partition 0 --start-offset 0'],
+        ['kafka-transactions', 'forceTerminateTransaction --transactionalId transfers'],
+        ['kafka-transactions', 'describe --transactional-id transfers', undefined, withoutTimes],
+        [
+          'kafka-console-consumer',
+          '--topic transacted --partition 0 --offset earliest --isolation-level read_committed --timeout-ms 2000 ' +
+            '--formatter-property print.offset=true --formatter-property print.value=false',
+        ],
+      ]),
+
     'kafka-topics creates, lists, describes, alters and deletes': (target) =>
       transcript(target, [
         ['kafka-topics', '--create --topic orders --partitions 2 --replication-factor 1 --config retention.ms=3600000'],
@@ -327,6 +353,13 @@ function linesOf(group: string): (output: string) => string {
       .filter((line) => line.startsWith('GROUP') || line.startsWith(group))
       .map((line) => line.replace(/ +/g, ' ').trim())
       .join('\n')
+}
+
+/** Of a table of transactions or producers: its columns are as wide as their longest value. */
+function withoutTimes(output: string): string {
+  return output
+    .replace(/[ ]+(?=\t)/g, '')
+    .replace(/\b1[789]\d{11}(\t\d+)?/g, (_, duration) => (duration === undefined ? 'TIME' : 'TIME\tDURATION'))
 }
 
 function sortLines(output: string): string {
