@@ -22,6 +22,7 @@ export class SimulationHang extends Error {
 
 export class Simulation {
   readonly seed: number
+  private readonly streams = new Map<string, Dice>()
   private timeUs = 0
   private planned = 0
   private readonly heap: Event[] = []
@@ -35,11 +36,18 @@ export class Simulation {
     return this.timeUs
   }
 
-  /** A stream of its own for each use: what one draws changes nothing for the others. */
+  /**
+   * A stream of its own for each use: what one draws changes nothing for the others. It goes on where its last user stopped: a
+   * process that is started again does not draw the ids of the one before.
+   */
   stream(name: string): Dice {
+    const known = this.streams.get(name)
+    if (known !== undefined) return known
     let hash = (0x811c9dc5 ^ this.seed) >>> 0
     for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193) >>> 0
-    return new Dice(seededRandom(hash))
+    const stream = new Dice(seededRandom(hash))
+    this.streams.set(name, stream)
+    return stream
   }
 
   after(delayUs: number, run: () => void): Timer {
