@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { DecodeError } from '../bytes/reader.ts'
+import { ABORTED_ENTRY_SIZE } from '../log/aborted-index.ts'
 import { decodeProducerSnapshot } from '../protocol/internal-records/producer-snapshot.ts'
 import type { Printer } from './printer.ts'
 import { baseOffsetOf, SegmentFile } from './segment-file.ts'
@@ -14,7 +15,6 @@ export interface IndexFlags {
 
 const OFFSET_ENTRY_SIZE = 8
 const TIME_ENTRY_SIZE = 12
-const ABORTED_ENTRY_SIZE = 34
 
 interface OffsetEntry {
   readonly offset: bigint
@@ -112,13 +112,14 @@ async function findBatch(segment: SegmentFile, index: readonly OffsetEntry[], of
 
 export async function dumpTransactionIndex(path: string, printer: Printer): Promise<string[]> {
   const bytes = await readFile(path)
+  const problem = sanityProblem(path, bytes, ABORTED_ENTRY_SIZE)
   for (let at = 0; at + ABORTED_ENTRY_SIZE <= bytes.length; at += ABORTED_ENTRY_SIZE) {
     const [producerId, firstOffset, lastOffset, lastStableOffset] = [2, 10, 18, 26].map((from) => bytes.readBigInt64BE(at + from))
     await printer.line(
       `version: ${bytes.readInt16BE(at)} producerId: ${producerId} firstOffset: ${firstOffset} lastOffset: ${lastOffset} lastStableOffset: ${lastStableOffset}`,
     )
   }
-  return []
+  return problem === undefined ? [] : [problem]
 }
 
 export async function dumpProducerSnapshot(path: string, printer: Printer): Promise<string[]> {
