@@ -18,7 +18,8 @@ import type { Disk } from '../host/disk.ts'
 import type { Logger } from '../host/logger.ts'
 import type { Endpoint, Network } from '../host/network.ts'
 import { hyphenatedUuid, type Random } from '../host/random.ts'
-import { CLEAN_SHUTDOWN_MARKER } from '../log/file-names.ts'
+import type { BackupResult } from '../log/backup.ts'
+import { CLEAN_SHUTDOWN_MARKER, META_PROPERTIES } from '../log/file-names.ts'
 import { LogManager } from '../log/log-manager.ts'
 import { AppliedImage } from './applied-image.ts'
 import { PartitionCoordinatorLog } from './coordinator-log.ts'
@@ -73,6 +74,14 @@ export class Broker {
       await parts.close(0).catch(() => {})
       throw diskStartError(error)
     }
+  }
+
+  /**
+   * Copies all data, as it is now, into a directory that does not exist yet or is empty, while the broker serves. Resolves when the
+   * copy is on the disk. Rejects with Error: then what is there is not a backup.
+   */
+  backup(directory: string): Promise<BackupResult> {
+    return this.parts.backup(directory)
   }
 
   /** Answers what is under way, writes everything down and leaves the mark of a clean shutdown. */
@@ -277,6 +286,20 @@ class Parts {
     if (touched) this.loadGroups(image)
     const gone = delta.deletedTopics.map(({ name }) => name)
     if (gone.length > 0) this.groups!.onTopicsDeleted(gone)
+  }
+
+  async backup(directory: string): Promise<BackupResult> {
+    const { disk, directories } = this.options
+    await disk.makeDirectory(directory)
+    if ((await disk.list(directory)).length > 0) throw new Error(`${directory} is not empty`)
+    // In one turn of the loop: metadata and logs are of the same moment.
+    const logs = this.logs!.takeBackup()
+    const metadata = this.metadata!.encodeSnapshot()
+    const result = await logs.copyTo(directory)
+    await disk.makeDirectory(`${directory}/${METADATA_DIRECTORY}`)
+    await disk.replaceFile(`${directory}/${METADATA_DIRECTORY}/snapshot`, metadata)
+    await disk.replaceFile(`${directory}/${META_PROPERTIES}`, await disk.readFile(`${directories[0]}/${META_PROPERTIES}`))
+    return result
   }
 
   /** Stops taking requests first, then writes down what there is, the mark of a clean shutdown last. */

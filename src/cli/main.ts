@@ -22,6 +22,8 @@ const commands: Readonly<Record<string, CommandEntry>> = {
     summary: 'list and describe transactions, find and abort those that hang',
     load: () => import('./transactions.ts'),
   },
+  backup: { summary: 'copy all data as it is at one moment, while the broker runs', load: () => import('./backup.ts') },
+  restore: { summary: 'put a backup into a new data directory', load: () => import('./restore.ts') },
   'dump-log': { summary: 'print what is in segment files', load: () => import('./dump-log.ts') },
 }
 

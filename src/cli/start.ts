@@ -88,6 +88,7 @@ async function start(args: string[]): Promise<void> {
   })
   // Before anybody is told that it serves, or its first signal would find nobody listening.
   stopOn(broker, (message) => logger.info(message))
+  await takeCommands(broker, resolve(directories[0]), (message) => logger.warn(message))
   const { host, port } = broker.endpoint
   const where = `node ${broker.nodeId} on ${host}:${port}, data in ${directories.join(', ')}`
   process.stdout.write(`Kafka Server started: moldau ${version()}, ${where}, ready in ${Math.round(performance.now())} ms\n`)
@@ -117,6 +118,19 @@ async function readConfig(path: string): Promise<string> {
     return await readFile(path, 'utf8')
   } catch (error) {
     throw new ConfigError('--config', `--config ${path}: ${(error as Error).message}`)
+  }
+}
+
+/** What other commands on this machine ask for. */
+async function takeCommands(broker: Broker, directory: string, warn: (message: string) => void): Promise<void> {
+  const { listenForControl } = await import('./control-socket.ts')
+  const backup = async (target: string) => ({ ok: true, ...(await broker.backup(target)) }) as const
+  try {
+    const server = await listenForControl(directory, (request) => backup(request.directory))
+    if (server === undefined)
+      warn(`"moldau backup" works only with the broker stopped: the path ${directory} is too long for a socket`)
+  } catch (error) {
+    warn(`"moldau backup" works only with the broker stopped: ${(error as Error).message}`)
   }
 }
 

@@ -75,7 +75,7 @@ export class ClusterMetadata {
   /** Grows with each start of this node. */
   readonly brokerEpoch: number
   private readonly options: ClusterMetadataOptions
-  private readonly store: MetadataStore
+  private readonly store: EmbeddedStore
   private readonly publisher: ImagePublisher
   private readonly controller: Controller
   private readonly producerIds: ProducerIds
@@ -84,7 +84,7 @@ export class ClusterMetadata {
   private readonly topicConfigs = new Map<string, TopicConfig>()
   private readonly groupConfigs = new Map<string, GroupConfig>()
 
-  private constructor(options: ClusterMetadataOptions, store: MetadataStore, elected: Elected, publisher: ImagePublisher) {
+  private constructor(options: ClusterMetadataOptions, store: EmbeddedStore, elected: Elected, publisher: ImagePublisher) {
     this.options = options
     this.store = store
     this.publisher = publisher
@@ -201,6 +201,11 @@ export class ClusterMetadata {
   /** Tells where this node listens, once it does. */
   setEndpoints(endpoints: readonly BrokerEndpoint[]): Promise<void> {
     return this.register(endpoints, true)
+  }
+
+  /** All metadata now: the file `snapshot` of a metadata directory. */
+  encodeSnapshot(): Buffer {
+    return this.store.encodeSnapshot()
   }
 
   async close(): Promise<void> {

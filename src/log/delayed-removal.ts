@@ -17,6 +17,8 @@ export class DelayedRemoval {
   private timer: Timer | undefined
   private running: Promise<void> | undefined
   private stopped = false
+  /** Who wants what is to be removed to stay for now. */
+  private holders = 0
 
   constructor(clock: Clock, report: Report) {
     this.clock = clock
@@ -27,6 +29,18 @@ export class DelayedRemoval {
     if (this.stopped) return
     this.removals.push({ atMs: this.clock.monotonicMs() + delayMs, path, remove })
     this.arm()
+  }
+
+  /** Nothing is removed until what this returns is called. */
+  hold(): () => void {
+    this.holders++
+    let held = true
+    return () => {
+      if (!held) return
+      held = false
+      this.holders--
+      if (!this.stopped) this.arm()
+    }
   }
 
   /** Of what is still to be removed. */
@@ -44,7 +58,7 @@ export class DelayedRemoval {
   private arm(): void {
     this.timer?.cancel()
     this.timer = undefined
-    if (this.running !== undefined || this.removals.length === 0) return
+    if (this.running !== undefined || this.holders > 0 || this.removals.length === 0) return
     const next = this.removals.reduce((earliest, { atMs }) => Math.min(earliest, atMs), Number.POSITIVE_INFINITY)
     this.timer = this.clock.timer(Math.max(0, next - this.clock.monotonicMs()), () => {
       this.running = this.run()
@@ -55,7 +69,12 @@ export class DelayedRemoval {
     const now = this.clock.monotonicMs()
     const due = this.removals.filter(({ atMs }) => atMs <= now)
     this.removals = this.removals.filter(({ atMs }) => atMs > now)
-    for (const { path, remove } of due) {
+    for (const removal of due) {
+      const { path, remove } = removal
+      if (this.holders > 0) {
+        this.removals.push(removal)
+        continue
+      }
       try {
         await remove()
       } catch (error) {

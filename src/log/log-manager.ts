@@ -6,6 +6,7 @@ import { type Disk, DiskError } from '../host/disk.ts'
 import { hyphenatedUuid, type Random } from '../host/random.ts'
 import { KafkaError } from '../protocol/error-codes.ts'
 import type { TopicId } from '../protocol/ids.ts'
+import { type Backup, takeBackup } from './backup.ts'
 import { loadFromManifest } from './clean-manifest.ts'
 import { type Cleanable, cleanLog, findCleanable } from './cleaner.ts'
 import { DelayedRemoval } from './delayed-removal.ts'
@@ -228,6 +229,7 @@ export class LogManager {
       await disk.rename(`${directory.path}/${name}`, renamed)
       await disk.syncDirectory(directory.path)
     })
+    log.path = renamed
     removal.add(renamed, log.config.fileDeleteDelayMs, () => disk.remove(renamed))
   }
 
@@ -252,6 +254,11 @@ export class LogManager {
         }
       })
     }
+  }
+
+  /** All logs as they are now: a copy of them can be made while they go on. Throws KafkaError where one has failed. */
+  takeBackup(): Backup {
+    return takeBackup(this.env.disk, this.env.removal, this.byName.values())
   }
 
   /** Reads sealed segments, slowly, if it is time, to find what has been damaged. */

@@ -114,6 +114,11 @@ export class EmbeddedStore implements MetadataStore {
     return { revision: this.revision, entries: this.state.below(prefix) }
   }
 
+  /** All there is now, as the file `snapshot` of another store's directory. */
+  encodeSnapshot(): Buffer {
+    return encodeSnapshot(this.storeId, this.revision, this.state.below(''))
+  }
+
   async identity(): Promise<{ storeId: string; revision: Revision }> {
     return { storeId: this.storeId, revision: this.revision }
   }
