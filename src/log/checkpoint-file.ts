@@ -33,10 +33,10 @@ export async function readIfPresent(disk: Disk, path: string): Promise<Buffer | 
 /** An offset per log, keyed by the name of the log's directory. */
 export type OffsetMap = Map<string, bigint>
 
-/** Absent, or damaged and reported to `onDamage`: empty. What the offsets bound is then found by looking. */
+/** Absent, or damaged and reported to `onDamage`: empty. What the offsets bound is then found by looking. Kafka begins with empty files. */
 export async function readOffsetCheckpoint(disk: Disk, path: string, onDamage: (error: Error) => void): Promise<OffsetMap> {
   const contents = await readIfPresent(disk, path)
-  if (contents === undefined) return new Map()
+  if (contents === undefined || contents.length === 0) return new Map()
   try {
     const entries = decodeCheckpoint(path, contents, 3)
     return new Map(entries.map(([topic, partition, offset]) => [`${topic}-${partition}`, BigInt(offset)]))

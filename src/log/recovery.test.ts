@@ -370,6 +370,15 @@ describe('files that can be had from others', () => {
     )
   })
 
+  test('a checkpoint that Kafka has made and not written to yet is no news', async () => {
+    const fixture = await filled(8)
+    fixture.disk = fixture.disk.kill()
+    await fixture.disk.replaceFile('/data/recovery-point-offset-checkpoint', Buffer.alloc(0))
+    await fixture.open()
+    assert.equal((await fixture.log()).endOffset, 16n)
+    assert.deepEqual(fixture.events, [])
+  })
+
   test('what a deletion or replacement left when it was cut short is cleared away', async () => {
     const fixture = await filled(2)
     fixture.disk = fixture.disk.kill()
