@@ -7,13 +7,15 @@
 import type { PartitionLog } from '../log/partition-log.ts'
 import { KafkaError } from '../protocol/error-codes.ts'
 import type { TopicId } from '../protocol/ids.ts'
-import { RecordBatchBuilder } from '../protocol/records/batch-builder.ts'
+import { type BatchOptions, RecordBatchBuilder } from '../protocol/records/batch-builder.ts'
 import { batchSize } from '../protocol/records/batch-header.ts'
+import { endTransactionMarker } from '../protocol/records/control-record.ts'
 import { auditDamaged, auditLog, demand, type Flip, sameBatches, split, Violation } from './log-audit.ts'
 import type { StepName } from './log-history-setup.ts'
 import { LogModel, type Sequence } from './log-model.ts'
 import { LogTrial, maximum, minimum } from './log-trial.ts'
 import { SimulationHang } from './simulation.ts'
+import { auditTransactions } from './transaction-audit.ts'
 
 /** Enough room again, as the log sees it (1 MiB must be free). */
 const ROOM = 4 * 1024 * 1024
@@ -70,6 +72,8 @@ export class HistoryFailure extends Error {
 class History extends LogTrial {
   /** Reads under way. */
   private readonly reading = new WeakMap<PartitionLog, number>()
+  /** Of the next write in a transaction. */
+  private nextEpoch = 0
 
   async run(): Promise<HistoryFacts> {
     await this.open()
@@ -148,6 +152,7 @@ class History extends LogTrial {
   private append(log: PartitionLog, model: LogModel): void {
     const { dice } = this
     const count = 1 + dice.below(dice.chance(0.1) ? 20 : 4)
+    if (this.setup.transactions && dice.chance(0.5)) return this.transact(log, model, count)
     if (dice.chance(0.4)) return void this.produce(log, model, count, { producerId: -1n, producerEpoch: -1, baseSequence: -1 })
     const producerId = BigInt(dice.below(3))
     const known = model.producers().get(producerId)
@@ -161,6 +166,28 @@ class History extends LogTrial {
     const baseSequence = repeats ? again.first : sort === 0 ? dice.below(2) : sort === 4 ? next + 2 : next
     const size = repeats ? again.last - again.first + 1 : count
     this.produce(log, model, size, { producerId, producerEpoch, baseSequence })
+  }
+
+  /** Writes in a transaction, or ends one. Each time in a new epoch: that is always right, and is not what this is about. */
+  private transact(log: PartitionLog, model: LogModel, count: number): void {
+    const { dice } = this
+    const producer = { producerId: 10n + BigInt(dice.below(3)), producerEpoch: this.nextEpoch++ }
+    const ends = dice.chance(0.4)
+    const result = dice.chance(0.5) ? 'commit' : 'abort'
+    const batch = ends
+      ? endTransactionMarker({ ...producer, result, coordinatorEpoch: 0, timestamp: BigInt(this.clock.wallMs()) })
+      : this.batch(log, count, { ...producer, baseSequence: 0, transactional: true })
+    try {
+      const origin = ends ? 'coordinator' : 'client'
+      const { firstOffset, lastOffset, logAppendTimeMs } = log.append(Buffer.from(batch), { origin, leaderEpoch: model.epoch })
+      this.note(`${ends ? result : 'write'} by ${producer.producerId} ${log.name} ${firstOffset} to ${lastOffset}`)
+      demand(firstOffset === model.end, () => `${log.name}: appended at ${firstOffset}, the log ended at ${model.end}`)
+      model.append(batch, firstOffset, ends ? 1 : count, ends ? -1n : logAppendTimeMs)
+      this.facts.batches++
+    } catch (error) {
+      if (!(error instanceof KafkaError) || error.code !== 'KAFKA_STORAGE_ERROR') throw error
+      this.excuse(`append to ${log.name}`, error, log.directory)
+    }
   }
 
   private produce(
@@ -205,7 +232,7 @@ class History extends LogTrial {
     }
   }
 
-  private batch(log: PartitionLog, count: number, options: { producerId: bigint; producerEpoch: number; baseSequence: number }) {
+  private batch(log: PartitionLog, count: number, options: BatchOptions): Buffer {
     const { dice } = this
     const nowMs = this.clock.wallMs()
     const builder = new RecordBatchBuilder()
@@ -366,6 +393,7 @@ class History extends LogTrial {
       const durable = log.config.flushPolicy !== 'group' || log.flushedOffset === log.endOffset
       demand(durable, () => `${log.name}: flushed to ${log.flushedOffset}, ends at ${log.endOffset}`)
       await this.simulation.settle(this.unlessDeleted(log, auditLog(log, model, this.clock.wallMs(), this.dice)))
+      await this.simulation.settle(this.unlessDeleted(log, auditTransactions(log, model, this.dice)))
     }
   }
 

@@ -45,6 +45,7 @@ export interface Setup {
   readonly slowDisk: boolean
   readonly faults: boolean
   readonly flips: boolean
+  readonly transactions: boolean
   readonly steps: number
   /** As often as they are to happen. */
   readonly choices: readonly StepName[]
@@ -67,6 +68,7 @@ export function drawSetup(dice: Dice): Setup {
     slowDisk: dice.chance(0.3),
     faults,
     flips: dice.chance(0.25),
+    transactions: dice.chance(0.4),
     steps: dice.between(8, 32),
     choices,
   }

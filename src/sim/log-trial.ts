@@ -13,6 +13,7 @@ import { auditDerived, auditRecovery, demand, type Flip, Violation } from './log
 import { drawSetup, type Setup } from './log-history-setup.ts'
 import { LogModel } from './log-model.ts'
 import { type Dice, SimClock, Simulation } from './simulation.ts'
+import { auditTransactions } from './transaction-audit.ts'
 
 export type Ending = 'power cut' | 'kill'
 
@@ -237,6 +238,7 @@ export class LogTrial {
       demand(log !== undefined, () => `${name} is gone`)
       await this.simulation.settle(auditRecovery(log, model, this.setup.topics.get(model.topic)!.retains, this.dice))
       await this.simulation.settle(auditDerived(log, model, this.clock.wallMs(), this.dice))
+      await this.simulation.settle(auditTransactions(log, model, this.dice))
       this.observe(log)
     }
     for (const log of this.manager.logs()) {
