@@ -5,7 +5,7 @@ import { describe, test } from 'node:test'
 import type { BatchOptions } from '../protocol/records/batch-builder.ts'
 import { baseOffset, isControl } from '../protocol/records/batch-header.ts'
 import { endTransactionMarker, type TransactionResult } from '../protocol/records/control-record.ts'
-import { batchOf, FROM_CLIENT, LogFixture, readAll, settled } from './log-fixture.ts'
+import { batchOf, batchWith, FROM_CLIENT, LogFixture, readAll, settled } from './log-fixture.ts'
 import type { AppendResult, PartitionLog } from './partition-log.ts'
 
 const FROM_COORDINATOR = { origin: 'coordinator', leaderEpoch: 0 } as const
@@ -96,6 +96,18 @@ describe('the last stable offset', () => {
     assert.equal(log.lastStableOffset(first + 1n), 0n, 'the earlier one is still open there')
     assert.equal(log.lastStableOffset(second), 0n)
     assert.equal(log.lastStableOffset(second + 1n), second + 1n)
+  })
+
+  test('waits for a marker that is not committed also after a cut behind it', async () => {
+    const { log } = await logWith()
+    const producer = new Producer(1n)
+    producer.write(log, 2)
+    producer.end(log, 'commit')
+    await log.roll()
+    log.append(batchOf(2), FROM_CLIENT)
+    await log.truncateTo(4n)
+    assert.equal(log.endOffset, 3n)
+    assert.deepEqual([log.lastStableOffset(2n), log.lastStableOffset(3n)], [0n, 3n])
   })
 
   test('is never below the start of the log', async () => {
@@ -401,8 +413,8 @@ describe('aborted transactions', () => {
     assert.deepEqual(await fixture.files('.txnindex'), [])
   })
 
-  test('by the thousand are kept in the file, and found there', async () => {
-    const { log } = await logWith({ flushPolicy: 'os' })
+  test('by the thousand are kept in the file, found there, and found by a recovery', async () => {
+    const { fixture, log } = await logWith({ flushPolicy: 'os' })
     const producer = new Producer(1n)
     for (let i = 0; i < 3000; i++) {
       producer.write(log)
@@ -415,7 +427,31 @@ describe('aborted transactions', () => {
       [1n, 4000n],
       [1n, 4002n],
     ])
+    const all = await aborted(log)
+    await log.flush()
+    await fixture.manager.checkpoint()
+    assert.deepEqual(await aborted(await fixture.crash()), all)
   })
+})
+
+test('a recovery that reads only headers reads the whole of a marker, wherever its reads end', async () => {
+  for (let visible = 61; visible < 78; visible += 4) {
+    const { fixture, log } = await logWith()
+    const producer = new Producer(1n)
+    producer.write(log)
+    // The marker begins so far in front of where the first read of headers ends.
+    const wanted = 64 * 1024 - visible - log.segments[0].size
+    let padding = batchWith([{ timestamp: 1n, value: Buffer.alloc(wanted) }])
+    padding = batchWith([{ timestamp: 1n, value: Buffer.alloc(2 * wanted - padding.length) }])
+    assert.equal(padding.length, wanted)
+    log.append(padding, FROM_CLIENT)
+    producer.end(log, 'abort')
+    log.append(batchOf(1), FROM_CLIENT)
+    await log.flush()
+    await fixture.manager.checkpoint()
+    const reopened = await fixture.crash()
+    assert.deepEqual([await aborted(reopened), stable(reopened)], [[[1n, 0n]], 4n])
+  }
 })
 
 test('a replica knows the transactions of its leader', async () => {
