@@ -35,6 +35,8 @@ export function transactionConfigOf(config: BrokerConfig): TransactionConfig {
     abortTimedOutIntervalMs: config.get('transaction.abort.timed.out.transaction.cleanup.interval.ms'),
     idExpirationMs: config.get('transactional.id.expiration.ms'),
     removeExpiredIntervalMs: config.get('transaction.remove.expired.transaction.cleanup.interval.ms'),
+    addPartitionsRetryBackoffMs: config.get('add.partitions.to.txn.retry.backoff.ms'),
+    addPartitionsRetryBackoffMaxMs: config.get('add.partitions.to.txn.retry.backoff.max.ms'),
     transactionVersion: 2,
   }
 }

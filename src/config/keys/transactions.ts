@@ -3,6 +3,12 @@
 import { boolean, int, short } from '../definition.ts'
 
 export const TRANSACTION_KEYS = {
+  'add.partitions.to.txn.retry.backoff.max.ms': int(
+    100,
+    'How long a first write waits for the last transaction of its producer to be ended.',
+    { min: 0 },
+  ),
+  'add.partitions.to.txn.retry.backoff.ms': int(20, 'How often it looks whether that has ended.', { min: 1 }),
   'transaction.abort.timed.out.transaction.cleanup.interval.ms': int(10_000, 'How often abandoned transactions are looked for.', {
     min: 1,
   }),

@@ -12,6 +12,10 @@ export interface TransactionConfig {
   readonly idExpirationMs: number
   /** `transaction.remove.expired.transaction.cleanup.interval.ms` */
   readonly removeExpiredIntervalMs: number
+  /** `add.partitions.to.txn.retry.backoff.ms`: between two tries to begin a transaction whose predecessor is still being ended. */
+  readonly addPartitionsRetryBackoffMs: number
+  /** `add.partitions.to.txn.retry.backoff.max.ms`: how long they go on. */
+  readonly addPartitionsRetryBackoffMaxMs: number
   /** By whose rules the coordinator itself ends transactions. Clients choose theirs with the versions of their requests. */
   readonly transactionVersion: TransactionVersion
 }
@@ -21,5 +25,7 @@ export const defaultTransactionConfig: TransactionConfig = {
   abortTimedOutIntervalMs: 10_000,
   idExpirationMs: 604_800_000,
   removeExpiredIntervalMs: 3_600_000,
+  addPartitionsRetryBackoffMs: 20,
+  addPartitionsRetryBackoffMaxMs: 100,
   transactionVersion: 2,
 }

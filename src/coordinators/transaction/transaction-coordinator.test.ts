@@ -297,7 +297,7 @@ test('versions that do not know PRODUCER_FENCED are told INVALID_PRODUCER_EPOCH'
 })
 
 test('the leader of a partition adds it for the newer producers, and looks for it for the older', async () => {
-  const world = start()
+  const world = start(undefined, { addPartitionsRetryBackoffMaxMs: 0 })
   const { coordinator } = world
   const producer = await open(world)
   const ask = async (epoch: number, partition: number, support: ReturnType<typeof supportOfProduce>) => {
@@ -320,6 +320,26 @@ test('the leader of a partition adds it for the newer producers, and looks for i
   assert.deepEqual(await ask(0, 1, supportOfProduce(12)), ['CONCURRENT_TRANSACTIONS', 'CONCURRENT_TRANSACTIONS'])
   coordinator.unloadPartition(0)
   assert.deepEqual(await ask(0, 1, supportOfProduce(12)), ['NOT_ENOUGH_REPLICAS', 'NOT_ENOUGH_REPLICAS'])
+})
+
+test('a first write that comes while the last transaction is being ended waits for that, for a while', async () => {
+  const world = start()
+  const { coordinator, clock, leaders } = world
+  const producer = await open(world)
+  leaders.isUnreachable = true
+  const ended = await coordinator.endTxn({ ...producer, committed: true }, { version: 5 })
+  const next = { ...producer, producerEpoch: ended.producerEpoch, topics: [{ name: 't', partitions: [0] }] }
+  const write = async () => {
+    const results = await coordinator.verifyOrAddPartitions(next, 'implicit')
+    return errorName(results[0].resultsByPartition[0].partitionErrorCode)
+  }
+  const late = write()
+  await clock.advance(200)
+  assert.equal(await late, 'CONCURRENT_TRANSACTIONS')
+  leaders.isUnreachable = false
+  const early = write()
+  await clock.advance(1_000)
+  assert.equal(await early, 'NONE')
 })
 
 test('a group’s offsets join as the partition that holds the group, by the older rules', async () => {

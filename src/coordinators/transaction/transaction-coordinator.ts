@@ -199,7 +199,7 @@ export class TransactionCoordinator {
   async verifyOrAddPartitions(request: AddPartitionsRequest, support: ProducerSupport): Promise<PartitionResults> {
     const results =
       support === 'implicit'
-        ? sameForAll(request.topics, await this.addPartitionsToTxn(request, { version: 4 }))
+        ? sameForAll(request.topics, await this.addWhenEnded(request))
         : await this.verifyPartitionsInTxn(request)
     const codes = new Map<string, number>()
     for (const { name, resultsByPartition } of results) {
@@ -207,6 +207,20 @@ export class TransactionCoordinator {
         codes.set(`${name}/${partitionIndex}`, partitionErrorCode)
     }
     return resultsFor(request.topics, (name, partition) => errorForProducer(codes.get(`${name}/${partition}`)!, support))
+  }
+
+  /**
+   * A producer of transaction version 2 may write on as soon as its last transaction is decided, and its markers are about to be
+   * there: rather than have it ask again, which not every client does for every request, the leader does.
+   */
+  private async addWhenEnded(request: AddPartitionsRequest): Promise<number> {
+    const { clock, config } = this.options
+    const deadlineMs = clock.monotonicMs() + config.addPartitionsRetryBackoffMaxMs
+    for (;;) {
+      const errorCode = await this.addPartitionsToTxn(request, { version: 4 })
+      if (errorCode !== ErrorCode.CONCURRENT_TRANSACTIONS || this.isClosed || clock.monotonicMs() >= deadlineMs) return errorCode
+      await new Promise<void>((resolve) => clock.timer(config.addPartitionsRetryBackoffMs, resolve))
+    }
   }
 
   // ── administrators ────────────────────────────────────────────────────────────────────────────────────────────────
