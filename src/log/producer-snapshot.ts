@@ -2,37 +2,13 @@
 // Kafka writes one entry per producer, its last batch, and of several in a file takes the last. We write up to five, oldest
 // first: so that a client's repetition is still known as one after a restart, and Kafka reads the file as its own.
 
-import { crc32c } from '../bytes/crc32c.ts'
-import { DecodeError, Reader } from '../bytes/reader.ts'
-import { Writer } from '../bytes/writer.ts'
+import { DecodeError } from '../bytes/reader.ts'
+import {
+  decodeProducerSnapshot as decodeEntries,
+  encodeProducerSnapshot as encodeEntries,
+} from '../protocol/internal-records/producer-snapshot.ts'
 import { NO_SEQUENCE } from '../protocol/records/batch-header.ts'
-import { array, int16, int32, int64, message, uint32 } from '../protocol/schema.ts'
 import { type ProducerEntry, ProducerState, REMEMBERED_BATCHES } from './producer-state.ts'
-
-export const ProducerSnapshot = message('ProducerSnapshot', {
-  versions: '1',
-  flexible: 'none',
-  fields: {
-    /** Of everything behind it. */
-    crc: uint32(),
-    producerEntries: array({
-      producerId: int64(),
-      epoch: int16(),
-      lastSequence: int32(),
-      lastOffset: int64(),
-      offsetDelta: int32(),
-      timestamp: int64(),
-      coordinatorEpoch: int32(),
-      currentTxnFirstOffset: int64(),
-    }),
-  },
-})
-
-const VERSION = 1
-/** Behind the version and the checksum. */
-const ENTRIES_POSITION = 6
-const CRC_POSITION = 2
-const ENTRY_SIZE = 46
 
 export function encodeProducerSnapshot(state: ProducerState): Buffer {
   const producerEntries = []
@@ -54,28 +30,23 @@ export function encodeProducerSnapshot(state: ProducerState): Buffer {
       })
     }
   }
-  const writer = new Writer(ENTRIES_POSITION + 4 + producerEntries.length * ENTRY_SIZE)
-  writer.int16(VERSION)
-  ProducerSnapshot.encode(writer, VERSION, { crc: 0, producerEntries })
-  const bytes = writer.toBuffer()
-  bytes.writeUInt32BE(crc32c(bytes.subarray(ENTRIES_POSITION)), CRC_POSITION)
-  return bytes
+  return encodeEntries(producerEntries)
 }
 
 /** Whether a file is whole: it is written without a sync. */
 export function isProducerSnapshot(bytes: Buffer): boolean {
-  if (bytes.length < ENTRIES_POSITION + 4 || bytes.readInt16BE(0) !== VERSION) return false
-  return bytes.readUInt32BE(CRC_POSITION) === crc32c(bytes.subarray(ENTRIES_POSITION))
+  try {
+    decodeEntries(bytes)
+    return true
+  } catch (error) {
+    if (error instanceof DecodeError) return false
+    throw error
+  }
 }
 
 /** Throws DecodeError where the file is damaged: the state must then be had from the log. */
 export function decodeProducerSnapshot(bytes: Buffer, nowMs: number): ProducerState {
-  const reader = new Reader(bytes)
-  const version = reader.int16()
-  if (version !== VERSION) throw new DecodeError(`producer snapshot of version ${version}, only ${VERSION} is known`)
-  const { crc, producerEntries } = ProducerSnapshot.decode(reader, VERSION)
-  if (crc !== crc32c(bytes.subarray(ENTRIES_POSITION)))
-    throw new DecodeError('the checksum of the producer snapshot does not match')
+  const producerEntries = decodeEntries(bytes)
   const entries = new Map<bigint, (typeof producerEntries)[number][]>()
   for (const entry of producerEntries) {
     const others = entries.get(entry.producerId)
