@@ -95,3 +95,17 @@ test('what arrives while older data is read from the disk is not missed', async 
   finishReading({ bytes: 5, urgent: false })
   assert.equal(((await answer) as FetchAttempt).bytes, 10)
 })
+
+test('a read that fails while parked ends the fetch, and not whoever woke it', async () => {
+  const { state, partition, timers, start, wake } = world(10)
+  const answer = start()
+  Object.defineProperty(state, 'pending', {
+    get() {
+      throw new Error('the disk is gone')
+    },
+  })
+  wake()
+  await assert.rejects(answer as Promise<unknown>, /the disk is gone/)
+  assert.equal(partition.fetchers.size, 0)
+  assert.equal(timers.size, 0)
+})

@@ -37,13 +37,22 @@ export function delayedFetch<A extends FetchAttempt>(options: DelayedFetchOption
     let done = false
     let reading = false
     let woken = false
-    const finish = (attempt: A | undefined) => {
-      if (done) return
+    let forget = () => {}
+    const leave = () => {
       done = true
       timer?.cancel()
       forget()
       for (const point of options.wakePoints) point.fetchers.delete(wake)
+    }
+    const finish = (attempt: A | undefined) => {
+      if (done) return
+      leave()
       resolve(attempt)
+    }
+    // The partition that wakes a fetch must not suffer from what the fetch meets elsewhere.
+    const fail = (error: unknown) => {
+      leave()
+      reject(error)
     }
     const judge = (attempt: A) => {
       reading = false
@@ -54,16 +63,20 @@ export function delayedFetch<A extends FetchAttempt>(options: DelayedFetchOption
     }
     const look = () => {
       woken = false
-      const attempt = options.attempt()
-      if (!(attempt instanceof Promise)) return judge(attempt)
-      reading = true
-      attempt.then(judge, reject)
+      try {
+        const attempt = options.attempt()
+        if (!(attempt instanceof Promise)) return judge(attempt)
+        reading = true
+        attempt.then(judge, fail)
+      } catch (error) {
+        fail(error)
+      }
     }
     const wake = () => {
       if (reading) woken = true
       else look()
     }
-    const forget = options.onAbandoned(() => finish(undefined))
+    forget = options.onAbandoned(() => finish(undefined))
     if (done) return
     for (const point of options.wakePoints) point.fetchers.add(wake)
     timer = options.clock.timer(options.maxWaitMs, () => {
@@ -72,7 +85,7 @@ export function delayedFetch<A extends FetchAttempt>(options: DelayedFetchOption
     })
     if (first instanceof Promise) {
       reading = true
-      first.then(judge, reject)
+      first.then(judge, fail)
     }
   })
 }

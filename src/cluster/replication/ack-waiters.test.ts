@@ -48,3 +48,10 @@ test('those whose time is up are told REQUEST_TIMED_OUT', async () => {
   waiters.wake(7n)
   assert.deepEqual(await settled(waits), { early: 'REQUEST_TIMED_OUT', late: 'there' })
 })
+
+test('a short time-out behind a long one is kept', async () => {
+  const waiters = new AckWaiters()
+  const waits = { patient: waiters.until(5n, 1_000), hurried: waiters.until(7n, 100) }
+  waiters.expire(100)
+  assert.deepEqual(await settled(waits), { hurried: 'REQUEST_TIMED_OUT' })
+})

@@ -35,7 +35,6 @@ export class AckWaiters {
 
   /** Tells those whose time is up. What they wait for may still come. */
   expire(nowMs: number): void {
-    if (this.waiters.length === 0 || this.waiters[0].deadlineMs > nowMs) return
     this.refuse(
       (waiter) => waiter.deadlineMs <= nowMs,
       new KafkaError('REQUEST_TIMED_OUT', 'the disk did not take the records in time'),
