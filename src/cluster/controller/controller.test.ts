@@ -78,6 +78,7 @@ class FaultyStore implements MetadataStore {
   load = (prefix: string) => this.store.load(prefix)
   watch = (prefix: string, after: number) => this.store.watch(prefix, after)
   grantLease = (ttlMs: number) => this.store.grantLease(ttlMs)
+  revokeLease = (id: string) => this.store.revokeLease(id)
   identity = () => this.store.identity()
   close = () => this.store.close()
 }

@@ -4,6 +4,7 @@
 import { posix } from 'node:path'
 import type { Disk, DiskFile, DiskLock } from '../../host/disk.ts'
 import { type Random, uuid } from '../../host/random.ts'
+import { CommitHistory } from './commit-history.ts'
 import { CommitOverlay } from './commit-overlay.ts'
 import type { KeySpace } from './key-space.ts'
 import {
@@ -59,9 +60,7 @@ export class EmbeddedStore implements MetadataStore {
   private readonly state: KeySpace
   private revision: Revision
   /** Commits since the snapshot, for watches. */
-  private history: Batch[]
-  /** What happened up to here is no longer in `history`. */
-  private compacted: Revision
+  private readonly history: CommitHistory
 
   private file: DiskFile
   private position: number
@@ -71,8 +70,6 @@ export class EmbeddedStore implements MetadataStore {
   private readonly pending: PendingCommit[] = []
   private writing: Promise<void> | undefined
   private readonly leases = new Map<LeaseId, () => void>()
-  /** Woken by each write, and by the end. */
-  readonly watchers = new Set<() => void>()
 
   private constructor(options: EmbeddedStoreOptions, lock: DiskLock, opened: OpenedStore) {
     this.disk = options.disk
@@ -84,8 +81,7 @@ export class EmbeddedStore implements MetadataStore {
     this.storeId = opened.storeId
     this.state = opened.state
     this.revision = opened.revision
-    this.history = opened.history
-    this.compacted = opened.compacted
+    this.history = new CommitHistory(opened.history, opened.compacted)
     this.file = opened.file
     this.position = opened.position
   }
@@ -175,10 +171,9 @@ export class EmbeddedStore implements MetadataStore {
         await this.file.write([frame], this.position)
         await this.file.sync()
       } catch (error) {
-        this.failure = error as Error
+        this.fail(error as Error)
         const unknown = new OutcomeUnknown('the metadata could not be written; it may be found after a restart', { cause: error })
         for (const commit of commits) commit.reject(unknown)
-        this.wake()
         return
       }
       this.position += frame.length
@@ -192,7 +187,7 @@ export class EmbeddedStore implements MetadataStore {
       this.revision = overlay.revision
     }
     for (const [i, commit] of commits.entries()) commit.resolve(results[i])
-    if (batches.length > 0) this.wake()
+    if (batches.length > 0) this.history.wake()
   }
 
   /** A crash at any point leaves the old snapshot and log, or the new snapshot with no log, an empty one, or the old one besides. */
@@ -202,47 +197,22 @@ export class EmbeddedStore implements MetadataStore {
       await this.disk.replaceFile(`${this.directory}/snapshot`, encodeSnapshot(this.storeId, this.revision, this.state.below('')))
       this.file = await createLog(this.disk, this.directory, this.storeId, this.revision)
       this.position = HEADER_SIZE
-      this.history = []
-      this.compacted = this.revision
+      this.history.compact(this.revision)
       await old.close()
       await this.disk.remove(old.path)
     } catch (error) {
       // The commits were written and are answered; but no later one could be.
-      this.failure = error as Error
+      this.fail(error as Error)
     }
-    this.wake()
+  }
+
+  private fail(error: Error): void {
+    this.failure = error
+    this.history.end()
   }
 
   watch(prefix: string, after: Revision): AsyncIterableIterator<Change> {
-    return new Watch(this, prefix, after)
-  }
-
-  /** The next thing that a watch has to tell, undefined while nothing has happened, null when it is over. For `Watch` only. */
-  next(prefix: string, after: Revision): { change: Change | null; last: Revision } | undefined {
-    if (this.closed || this.failure !== undefined) return { change: null, last: after }
-    if (after < this.compacted) return { change: { kind: 'compacted' }, last: after }
-    let last = after
-    for (let batch = this.batchAfter(last); batch !== undefined; batch = this.batchAfter(last)) {
-      last = batch.revision
-      const events = batch.events.filter((event) => ('put' in event ? event.put.key : event.delete).startsWith(prefix))
-      if (events.length > 0) return { change: { kind: 'batch', revision: last, events }, last }
-    }
-    return last === after ? undefined : { change: { kind: 'progress', revision: last }, last }
-  }
-
-  private batchAfter(revision: Revision): Batch | undefined {
-    let low = 0
-    let high = this.history.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (this.history[middle].revision <= revision) low = middle + 1
-      else high = middle
-    }
-    return this.history[low]
-  }
-
-  private wake(): void {
-    for (const listener of this.watchers) listener()
+    return this.history.watch(prefix, after)
   }
 
   /** Leases live as long as the process: there is nobody else who could miss it. */
@@ -250,15 +220,13 @@ export class EmbeddedStore implements MetadataStore {
     if (this.closed) throw closedError()
     const id = uuid(this.random)
     const lost = new Promise<void>((resolve) => this.leases.set(id, resolve))
-    return {
-      id,
-      lost,
-      revoke: async () => {
-        await this.deleteLeased((lease) => lease === id)
-        this.leases.get(id)?.()
-        this.leases.delete(id)
-      },
-    }
+    return { id, lost, confirmedMs: Number.POSITIVE_INFINITY, revoke: () => this.revokeLease(id) }
+  }
+
+  async revokeLease(id: LeaseId): Promise<void> {
+    await this.deleteLeased((lease) => lease === id)
+    this.leases.get(id)?.()
+    this.leases.delete(id)
   }
 
   private async dropDeadLeases(): Promise<void> {
@@ -276,53 +244,9 @@ export class EmbeddedStore implements MetadataStore {
     if (this.closed) return
     this.closed = true
     await this.writing
-    this.wake()
+    this.history.end()
     await this.file.close()
     await this.lock.release()
-  }
-}
-
-/** One watch: a place in the store's history. A slow one costs no memory, and in the end hears `compacted`. */
-class Watch implements AsyncIterableIterator<Change> {
-  private readonly store: EmbeddedStore
-  private readonly prefix: string
-  private last: Revision
-  private over = false
-  private wake: () => void = () => {}
-
-  constructor(store: EmbeddedStore, prefix: string, after: Revision) {
-    this.store = store
-    this.prefix = prefix
-    this.last = after
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this
-  }
-
-  async next(): Promise<IteratorResult<Change, undefined>> {
-    while (!this.over) {
-      const found = this.store.next(this.prefix, this.last)
-      if (found !== undefined) {
-        this.last = found.last
-        this.over = found.change === null || found.change.kind === 'compacted'
-        if (found.change === null) break
-        return { done: false, value: found.change }
-      }
-      await new Promise<void>((resolve) => {
-        this.wake = resolve
-        this.store.watchers.add(resolve)
-      })
-      this.store.watchers.delete(this.wake)
-    }
-    return { done: true, value: undefined }
-  }
-
-  /** Ends a `next` that waits, too. */
-  async return(): Promise<IteratorResult<Change, undefined>> {
-    this.over = true
-    this.wake()
-    return { done: true, value: undefined }
   }
 }
 

@@ -46,6 +46,8 @@ export interface Lease {
   readonly id: LeaseId
   /** Settles when the lease is lost or revoked: its keys are gone, or soon will be. */
   readonly lost: Promise<void>
+  /** When the store last confirmed it, on this process's monotonic clock. Infinity where it cannot run out. */
+  readonly confirmedMs: number
   /** Deletes its keys. */
   revoke(): Promise<void>
 }
@@ -64,6 +66,8 @@ export interface MetadataStore {
   /** Everything after a revision, in order, without gaps or repeats, until the iteration is ended or the store is closed. */
   watch(prefix: string, after: Revision): AsyncIterable<Change>
   grantLease(ttlMs: number): Promise<Lease>
+  /** A lease of another process, which is known to have ended. Nothing happens where it has run out already. */
+  revokeLease(id: LeaseId): Promise<void>
   /** `storeId` differs between any two stores: revisions of one mean nothing in the other. */
   identity(): Promise<{ storeId: string; revision: Revision }>
   /** Ends watches. Leases are left to run out. */
@@ -78,8 +82,8 @@ export class OutcomeUnknown extends Error {
 /** The store cannot do what was asked, and has not done it. */
 export class StoreError extends Error {
   override readonly name = 'StoreError'
-  /** invalid: never will. closed, failed: not in this process any more. locked: another process has it. corrupt: its files are damaged. */
-  readonly reason: 'invalid' | 'closed' | 'failed' | 'locked' | 'corrupt'
+  /** unavailable: could not be reached, may be tried again. invalid: never will. closed, failed: not in this process any more. locked: another process has it. corrupt: its files are damaged. */
+  readonly reason: 'unavailable' | 'invalid' | 'closed' | 'failed' | 'locked' | 'corrupt'
 
   constructor(reason: StoreError['reason'], message: string, options?: ErrorOptions) {
     super(message, options)
