@@ -57,6 +57,12 @@ export function logEventLines(logger: Logger): (event: LogEvent) => void {
         )
       case 'directory-has-room':
         return logger.info(`${event.directory} has room again: producers are served`)
+      case 'log-set-aside':
+        return logger.warn(
+          `${log}: no topic has the id of this log (${event.topicId}): a deleted one's, or copied here by hand. Kept, but not served, as ${event.path}; docs/operations.md says what to do with it`,
+        )
+      case 'stray-log':
+        return logger.warn(`${event.path} was set aside by an earlier start: remove it if nobody wants it`)
       case 'stray-directory':
         if (event.path.endsWith(`/${METADATA_DIRECTORY}`)) return
         return logger.warn(`${event.path} is no log of this broker: left alone`)

@@ -42,6 +42,14 @@ export function deletedLogDirectoryName(name: string, id: string): string {
 
 export const isDeletedLogDirectory = (name: string): boolean => /\.[0-9a-zA-Z_-]+-delete$/.test(name)
 
+/** The name that a log's directory takes when no topic of this broker owns it: it is kept, and not looked at. */
+export function strayLogDirectoryName(topic: string, partition: number, id: string): string {
+  const suffix = `-${partition}.${id}-stray`
+  return topic.slice(0, NAME_LIMIT - suffix.length) + suffix
+}
+
+export const isStrayLogDirectory = (name: string): boolean => /-\d+\.[0-9a-zA-Z_-]+-stray$/.test(name)
+
 export const EPOCH_CHECKPOINT = 'leader-epoch-checkpoint'
 export const PARTITION_METADATA = 'partition.metadata'
 export const RECOVERY_POINT_CHECKPOINT = 'recovery-point-offset-checkpoint'

@@ -50,6 +50,10 @@ export type LogEvent =
   | { readonly event: 'directory-offline'; readonly directory: string; readonly error: Error }
   | { readonly event: 'directory-full'; readonly directory: string; readonly error: Error }
   | { readonly event: 'directory-has-room'; readonly directory: string }
+  /** A log that belongs to no topic of this broker, by name and id, was renamed, and is kept. */
+  | ({ readonly event: 'log-set-aside'; readonly path: string; readonly topicId: string } & OfLog)
+  /** One that an earlier start has set aside is still there. */
+  | { readonly event: 'stray-log'; readonly path: string }
   /** A directory that is no log's: left alone. */
   | { readonly event: 'stray-directory'; readonly path: string }
   /** Background work (deleting files, retention, checkpoints) failed and will be tried again. */

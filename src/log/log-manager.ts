@@ -13,10 +13,12 @@ import { DelayedRemoval } from './delayed-removal.ts'
 import {
   deletedLogDirectoryName,
   isDeletedLogDirectory,
+  isStrayLogDirectory,
   logDirectoryName,
   PARTITION_METADATA,
   parseLogDirectoryName,
   SCRUB_CHECKPOINT,
+  strayLogDirectoryName,
 } from './file-names.ts'
 import { FilePool } from './file-pool.ts'
 import { FlushTimer } from './flush-timer.ts'
@@ -217,20 +219,37 @@ export class LogManager {
    */
   async delete(topic: string, partition: number): Promise<void> {
     const name = logDirectoryName(topic, partition)
-    const log = this.byName.get(name)
+    const log = await this.takeAway(name, (id) => deletedLogDirectoryName(name, id))
     if (log === undefined) return
+    const { disk, removal } = this.env
+    const { path } = log
+    removal.add(path, log.config.fileDeleteDelayMs, () => disk.remove(path))
+  }
+
+  /** Gone as if it were deleted, but its files are kept under another name: nobody knows of a topic that they belong to. */
+  async setAside(topic: string, partition: number): Promise<void> {
+    const name = logDirectoryName(topic, partition)
+    const log = await this.takeAway(name, (id) => strayLogDirectoryName(topic, partition, id))
+    if (log === undefined) return
+    const { path, topicId } = log
+    this.env.report({ event: 'log-set-aside', topic, partition, path, topicId })
+  }
+
+  private async takeAway(name: string, newName: (id: string) => string): Promise<PartitionLog | undefined> {
+    const log = this.byName.get(name)
+    if (log === undefined) return undefined
     this.byName.delete(name)
-    const { disk, random, removal } = this.env
+    const { disk, random } = this.env
     const directory = log.logDirectory
     await log.abandon(new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `${name} is deleted`))
     directory.logs.delete(log)
-    const renamed = `${directory.path}/${deletedLogDirectoryName(name, hyphenatedUuid(random).replaceAll('-', ''))}`
+    const renamed = `${directory.path}/${newName(hyphenatedUuid(random).replaceAll('-', ''))}`
     await onDisk(async () => {
       await disk.rename(`${directory.path}/${name}`, renamed)
       await disk.syncDirectory(directory.path)
     })
     log.path = renamed
-    removal.add(renamed, log.config.fileDeleteDelayMs, () => disk.remove(renamed))
+    return log
   }
 
   /** Deletes what has had its time, in all logs. A run that is asked for while one is under way is that one. */
@@ -421,6 +440,7 @@ export class LogManager {
     const parsed = parseLogDirectoryName(name)
     if (parsed === undefined || this.byName.has(name)) {
       if (isDeletedLogDirectory(name)) removal.add(path, 0, () => disk.remove(path))
+      else if (isStrayLogDirectory(name)) report({ event: 'stray-log', path })
       else report({ event: 'stray-directory', path })
       return
     }

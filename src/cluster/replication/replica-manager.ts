@@ -63,9 +63,14 @@ export class ReplicaManager {
     return count
   }
 
-  /** Takes over what the logs on disk and the image have in common, and makes what is missing. */
+  /**
+   * Takes over what the logs on disk and the image have in common, and makes what is missing. Logs that belong to nothing in the
+   * image are set aside, never deleted: somebody may have put them there.
+   */
   async load(image: MetadataImage): Promise<void> {
     this.image = image
+    const { logs } = this.options
+    for (const log of [...logs.logs()]) if (!this.owns(image, log)) await logs.setAside(log.topic, log.partition)
     await Promise.all(image.topics().map((topic) => this.create(topic)))
   }
 
@@ -80,6 +85,12 @@ export class ReplicaManager {
     for (const { type, name } of delta.changedConfigs) if (type === 'topic') this.configure(name)
   }
 
+  /** By name, id and place. */
+  private owns(image: MetadataImage, { topic, topicId, partition }: PartitionLog): boolean {
+    const replicas = image.topic(topic)?.id === topicId ? image.partition(topic, partition)?.replicas : undefined
+    return replicas?.includes(this.options.nodeId) === true
+  }
+
   private async create(topic: TopicMetadata): Promise<void> {
     const { logs, nodeId } = this.options
     const partitions = this.byTopic.get(topic.name) ?? []
@@ -88,9 +99,9 @@ export class ReplicaManager {
     const made = topic.partitions.map(async (record, index) => {
       if (record.leader !== nodeId || partitions[index] !== undefined) return
       let log: PartitionLog | undefined = logs.get(topic.name, index)
-      // Left over from a topic of the same name that was deleted while the broker was down.
+      // Of another topic of the same name.
       if (log !== undefined && log.topicId !== topic.id) {
-        await logs.delete(topic.name, index)
+        await logs.setAside(topic.name, index)
         log = undefined
       }
       log ??= await logs.create(topic.name, topic.id, index, config)
