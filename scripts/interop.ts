@@ -125,7 +125,13 @@ async function startKafka(config: Record<string, string>): Promise<Broker> {
   const kafka = await startApacheKafka({ config })
   const { bootstrapServers, port, dataDirectory } = kafka
   return {
-    target: { name: 'kafka', bootstrapServers, port, logDirectory: join(dataDirectory, 'logs'), crash: () => kafka.crash() },
+    target: {
+      name: 'kafka',
+      bootstrapServers,
+      port,
+      logDirectory: join(dataDirectory, 'logs'),
+      crash: (signal) => kafka.crash(signal),
+    },
     stop: () => kafka.stop(),
   }
 }
@@ -134,8 +140,8 @@ async function startMoldau(config: Record<string, string>): Promise<Broker> {
   const directory = await temporaryDirectory()
   let broker = await startBrokerProcess(directory.path, { config })
   const { bootstrapServers, port } = broker
-  const crash = async () => {
-    await broker.kill()
+  const crash: Target['crash'] = async (signal) => {
+    await (signal === 'SIGTERM' ? broker.stop() : broker.kill())
     broker = await startBrokerProcess(directory.path, { port, config })
   }
   return {

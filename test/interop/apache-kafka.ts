@@ -41,13 +41,22 @@ export function cacheDirectory(name: string): string {
 }
 
 /** Fetches Kafka's jars once, with the machine's Maven. Resolves with the class path. */
-export async function kafkaClassPath(): Promise<string> {
-  const directory = cacheDirectory(`kafka-${KAFKA_VERSION}`)
+export function kafkaClassPath(): Promise<string> {
+  return classPath(`kafka-${KAFKA_VERSION}`, ARTIFACTS)
+}
+
+/** Of Kafka Streams, for which RocksDB's native library comes along: apart, because it is as large as all the rest. */
+export function streamsClassPath(): Promise<string> {
+  return classPath(`kafka-streams-${KAFKA_VERSION}`, [`org.apache.kafka:kafka-streams:${KAFKA_VERSION}`])
+}
+
+async function classPath(name: string, artifacts: readonly string[]): Promise<string> {
+  const directory = cacheDirectory(name)
   if (!existsSync(directory)) {
     await mkdir(join(directory, '..'), { recursive: true })
     // Filled aside and renamed: whoever finds the directory finds it whole.
     const aside = await mkdtemp(`${directory}-`)
-    await writeFile(join(aside, 'pom.xml'), pom())
+    await writeFile(join(aside, 'pom.xml'), pom(artifacts))
     await writeFile(join(aside, 'log4j2.properties'), LOG4J)
     await run('mvn', ['-B', '-q', 'dependency:copy-dependencies', '-DoutputDirectory=libs', '-DincludeScope=runtime'], aside)
     await rename(aside, directory).catch(async (error) => {
@@ -58,13 +67,14 @@ export async function kafkaClassPath(): Promise<string> {
   return [directory, join(directory, 'libs', '*')].join(':')
 }
 
-/** The command line that runs a Java program of Kafka. */
+/** The command line that runs a Java program of Kafka, or one that stands on it. */
 export async function javaCommand(
   mainClass: string,
   args: readonly string[],
   jvm: readonly string[] = TEST_JVM,
+  classPath?: string,
 ): Promise<string[]> {
-  return ['java', ...jvm, '-cp', await kafkaClassPath(), mainClass, ...args]
+  return ['java', ...jvm, '-cp', classPath ?? (await kafkaClassPath()), mainClass, ...args]
 }
 
 export interface ApacheKafka {
@@ -75,8 +85,8 @@ export interface ApacheKafka {
   /** When the broker's process was started, its data directory being formatted before that: on the clock of `performance.now()`. */
   readonly spawnedMs: number
   readonly output: () => string
-  /** SIGKILL, and starts on the same data again: `child` and `spawnedMs` stay the first process's. */
-  crash(): Promise<void>
+  /** SIGKILL, or another signal, and starts on the same data again: `child` and `spawnedMs` stay the first process's. */
+  crash(signal?: NodeJS.Signals): Promise<void>
   /** SIGTERM, SIGKILL if that takes too long; its data are removed. */
   stop(): Promise<void>
 }
@@ -140,8 +150,8 @@ export async function startApacheKafka({ port = 0, config = {}, jvm = TEST_JVM }
     child: broker.child,
     spawnedMs: broker.spawnedMs,
     output: () => broker.output(),
-    async crash() {
-      await broker.stop('SIGKILL')
+    async crash(signal = 'SIGKILL') {
+      await broker.stop(signal)
       broker = await start()
     },
     async stop() {
@@ -230,8 +240,8 @@ function run(command: string, args: readonly string[], cwd: string): Promise<voi
   })
 }
 
-function pom(): string {
-  const dependencies = ARTIFACTS.map((artifact) => {
+function pom(artifacts: readonly string[]): string {
+  const dependencies = artifacts.map((artifact) => {
     const [groupId, artifactId, version] = artifact.split(':')
     return `<dependency><groupId>${groupId}</groupId><artifactId>${artifactId}</artifactId><version>${version}</version></dependency>`
   })

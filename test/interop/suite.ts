@@ -7,8 +7,8 @@ export interface Target {
   readonly port: number
   /** Where the broker keeps its partitions' directories. */
   readonly logDirectory: string
-  /** SIGKILL; resolves when it serves again, from the same data at the same address. */
-  crash(): Promise<void>
+  /** SIGKILL, unless told to be kinder; resolves when it serves again, from the same data at the same address. */
+  crash(signal?: 'SIGKILL' | 'SIGTERM'): Promise<void>
 }
 
 export interface CaseResult {
