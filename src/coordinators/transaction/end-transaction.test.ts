@@ -170,3 +170,21 @@ test('a fenced producer of the newer rules is not taken for the one of the older
     assert.equal(bench.endAndBump(zombie, how), 'PRODUCER_FENCED')
   }
 })
+
+test('a producer that aborts what a time-out has aborted with the last epoch goes on under a new id', () => {
+  const bench = new Workbench()
+  const { id } = bench.begin()
+  bench.set({ producerEpoch: 32_766 })
+  const last = { id, epoch: 32_766 }
+  const next = { id: id + 1n, epoch: 0 }
+  bench.add(last)
+  bench.now += 60_001
+  bench.abortTimedOut()
+  assert.equal(bench.endAndBump(last, 'abort'), 'CONCURRENT_TRANSACTIONS')
+  assert.equal(bench.complete().epoch, 32_767)
+  assert.equal(bench.endAndBump(last, 'commit'), 'INVALID_TXN_STATE')
+  assert.deepEqual(bench.endAndBump(last, 'abort'), next)
+  bench.restart()
+  assert.deepEqual(bench.endAndBump(last, 'abort'), next)
+  assert.equal(bench.add(next), 'NONE')
+})

@@ -10,6 +10,7 @@ import {
   completed,
   isExhausted,
   isPrepared,
+  isSpent,
   NO_PRODUCER_EPOCH,
   NO_PRODUCER_ID,
   type Transaction,
@@ -63,7 +64,13 @@ export function endTransactionAndBump(
     return out.reply(refusedEnd(ErrorCode.INVALID_PRODUCER_ID_MAPPING))
   }
   if (isRetryAcrossIds ? hasEnded(transaction) : wasEndedBy(transaction, producerEpoch)) {
-    return out.reply(repeatedEnd(transaction, committed))
+    const repeated = repeatedEnd(transaction, committed)
+    if (repeated.errorCode !== ErrorCode.NONE || !isSpent(transaction.producerEpoch)) return out.reply(repeated)
+    // A time-out has aborted it, with the last epoch of the id. Nobody may have that.
+    if (newProducerId === null) return out.reply(NEEDS_PRODUCER_ID)
+    const next = { producerId: newProducerId, producerEpoch: 0 }
+    out.writeTransaction(changed(transaction, now, { ...next, lastProducerEpoch: producerEpoch }))
+    return out.reply({ ...repeated, ...next })
   }
   if (transaction.producerEpoch !== producerEpoch || isPrepared(transaction)) {
     return out.reply(refusedEnd(ErrorCode.PRODUCER_FENCED))
