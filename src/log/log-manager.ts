@@ -106,6 +106,8 @@ export class LogManager {
   private readonly marks: RecoveryMarks
   private readonly byName = new Map<string, PartitionLog>()
   private readonly creating = new Map<string, Promise<PartitionLog>>()
+  /** Being deleted or set aside. */
+  private readonly leaving = new Map<string, Promise<PartitionLog>>()
   private readonly timers: Timer[] = []
   private fullCheck: Timer | undefined
   private retentionRun: Promise<void> | undefined
@@ -204,18 +206,24 @@ export class LogManager {
 
   /**
    * A new log, empty, whose directory is durable when this resolves. The one with the fewest logs of the usable directories takes it.
-   * Rejects with KafkaError KAFKA_STORAGE_ERROR.
+   * Where one of this name is being deleted, that comes first. Rejects with KafkaError KAFKA_STORAGE_ERROR.
    */
   create(topic: string, topicId: TopicId, partition: number, config: LogConfig): Promise<PartitionLog> {
     const name = logDirectoryName(topic, partition)
     if (this.byName.has(name) || this.creating.has(name)) return Promise.reject(new Error(`the log of ${name} exists`))
-    const created = this.make(topic, topicId, partition, config).finally(() => this.creating.delete(name))
+    const gone = this.leaving.get(name)?.catch(() => {})
+    const made = async () => {
+      await gone
+      return this.make(topic, topicId, partition, config)
+    }
+    const created = made().finally(() => this.creating.delete(name))
     this.creating.set(name, created)
     return created
   }
 
   /**
    * Gone for everyone when this resolves; off the disk after file.delete.delay.ms. Appends that wait fail with UNKNOWN_TOPIC_OR_PARTITION.
+   * Rejects with KafkaError KAFKA_STORAGE_ERROR: then its directory is offline, and the next start may find it there.
    */
   async delete(topic: string, partition: number): Promise<void> {
     const name = logDirectoryName(topic, partition)
@@ -239,15 +247,28 @@ export class LogManager {
     const log = this.byName.get(name)
     if (log === undefined) return undefined
     this.byName.delete(name)
+    const left = this.moveAway(log, newName).finally(() => this.leaving.delete(name))
+    this.leaving.set(name, left)
+    return left
+  }
+
+  private async moveAway(log: PartitionLog, newName: (id: string) => string): Promise<PartitionLog> {
     const { disk, random } = this.env
-    const directory = log.logDirectory
+    const { name, logDirectory: directory } = log
     await log.abandon(new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `${name} is deleted`))
-    directory.logs.delete(log)
     const renamed = `${directory.path}/${newName(hyphenatedUuid(random).replaceAll('-', ''))}`
     await onDisk(async () => {
-      await disk.rename(`${directory.path}/${name}`, renamed)
-      await disk.syncDirectory(directory.path)
+      try {
+        await disk.rename(`${directory.path}/${name}`, renamed)
+        await disk.syncDirectory(directory.path)
+      } catch (error) {
+        // Given up, and yet there: what it is, the next start must find out.
+        directory.fail(error as Error)
+        throw error
+      }
     })
+    // Not before: while a power cut would bring it back, checkpoints must speak of it.
+    directory.logs.delete(log)
     log.path = renamed
     return log
   }
@@ -369,8 +390,10 @@ export class LogManager {
     for (const timer of this.timers.splice(0)) timer.cancel()
     this.fullCheck?.cancel()
     for (const scrubber of this.scrubbers.values()) scrubber.stop()
-    await Promise.allSettled(this.creating.values())
     this.closing = true
+    while (this.creating.size + this.leaving.size > 0) {
+      await Promise.allSettled([...this.creating.values(), ...this.leaving.values()])
+    }
     await this.retentionRun
     await this.compactionRun
     await this.checkpointRun

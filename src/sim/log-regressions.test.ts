@@ -129,3 +129,29 @@ onManyDisks(
     assert.ok((await story.powerCut()).endOffset >= 6n)
   },
 )
+
+// Seed 11867.
+onManyDisks('what was deleted from a log is gone, though the log itself could not be deleted', {}, async (story, log) => {
+  await story.append(log, 12)
+  await story.run(log.advanceLogStartOffset(5n))
+  story.disk.faults = [{ under: '/d0/t-0', kinds: ['name'], code: 'EACCES', probability: 1 }]
+  await assert.rejects(story.run(story.manager.delete('t', 0)), { code: 'KAFKA_STORAGE_ERROR' })
+  await story.run(story.manager.close())
+  assert.equal((await story.powerCut()).logStartOffset, 5n)
+})
+
+// Seed 96030.
+onManyDisks('a shutdown waits for the deletion of a log', {}, async (story, log) => {
+  await story.append(log, 2)
+  void story.manager.delete('t', 0)
+  await story.run(story.manager.close())
+  assert.ok(!story.disk.peekNames('/d0').includes('t-0'))
+})
+
+onManyDisks('a topic that is made again at once does not meet the one that is being deleted', {}, async (story, log) => {
+  await story.append(log, 2)
+  void story.manager.delete('t', 0)
+  const again = await story.run(story.manager.create('t', TOPIC_ID, 0, defaultLogConfig))
+  await story.append(again, 1)
+  assert.equal((await story.powerCut()).endOffset, 2n)
+})
