@@ -2,9 +2,11 @@
 
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { CompressionCodec } from '../bytes/compression/codecs.ts'
+import { CompressionCodec, compress } from '../bytes/compression/codecs.ts'
 import { type ErrorName, KafkaError } from '../protocol/error-codes.ts'
+import { RecordBatchBuilder } from '../protocol/records/batch-builder.ts'
 import {
+  BATCH_HEADER_SIZE,
   baseOffset,
   codecId,
   computedCrc,
@@ -119,6 +121,99 @@ describe('timestamps', () => {
     assert.deepEqual(
       [...decodeRecords(batch)].map(({ timestamp }) => timestamp),
       [now, now],
+    )
+  })
+})
+
+describe('the records of a produced batch', () => {
+  const codecs = Object.keys(CompressionCodec) as (keyof typeof CompressionCodec)[]
+  const key = Buffer.from('k')
+
+  /** A sound header and checksum over whatever bytes. */
+  const withRecords = (records: Buffer, codec: number, count = 1): Buffer => {
+    const model = batchOf(1)
+    const batch = Buffer.concat([model.subarray(0, BATCH_HEADER_SIZE), compress(codec, records)])
+    return changed(batch, (b) => {
+      b.writeInt32BE(b.length - 12, 8)
+      b.writeInt16BE(codec, 21)
+      b.writeInt32BE(count - 1, 23)
+      b.writeInt32BE(count, 57)
+    })
+  }
+
+  for (const name of codecs) {
+    const codec = CompressionCodec[name]
+    test(`(${name}) must be records, as many as the header says, or the batch is refused with INVALID_RECORD`, async () => {
+      const log = await logWith()
+      const records = batchOf(2).subarray(BATCH_HEADER_SIZE)
+      const append = (bytes: Buffer, count?: number) => log.append(withRecords(bytes, codec, count), FROM_CLIENT)
+      assert.throws(() => append(Buffer.alloc(100, 0xff)), refusedAs('INVALID_RECORD'))
+      assert.throws(() => append(records, 1), refusedAs('INVALID_RECORD'))
+      assert.throws(() => append(records, 3), refusedAs('INVALID_RECORD'))
+      assert.throws(() => append(records.subarray(0, -1), 2), refusedAs('INVALID_RECORD'))
+      assert.equal(append(records, 2).lastOffset, 1n)
+      assert.equal(log.endOffset, 2n)
+    })
+
+    test(`(${name}) are numbered anew where their producer has numbered them wrongly`, async () => {
+      const log = await logWith()
+      const builder = new RecordBatchBuilder()
+      for (const value of ['a', 'b', 'c']) builder.append({ timestamp: 1n, value: Buffer.from(value) }, 0)
+      const batch = changed(builder.build({ codecId: codec }), (b) => b.writeInt32BE(2, 23))
+      log.append(batch, FROM_CLIENT)
+      const [stored] = await readAll(log)
+      assert.equal(codecId(stored), codec)
+      assert.deepEqual(
+        [...decodeRecords(stored)].map(({ offset, value }) => `${offset}${value}`),
+        ['0a', '1b', '2c'],
+      )
+    })
+  }
+
+  test('that do not decompress are refused', async () => {
+    const log = await logWith()
+    for (const codec of [1, 2, 3, 4]) {
+      const batch = changed(withRecords(Buffer.alloc(100, 0xff), 0), (b) => b.writeInt16BE(codec, 21))
+      assert.throws(() => log.append(batch, FROM_CLIENT), refusedAs('INVALID_RECORD'))
+    }
+  })
+
+  test('tell the newest time themselves, whatever the header claims', async () => {
+    const log = await logWith()
+    const records = [5n, 900n, -1n, 7n].map((timestamp) => ({ timestamp, key }))
+    for (const claimed of [900n, 1n, -1n, 2n ** 40n]) {
+      log.append(
+        changed(batchWith(records), (b) => b.writeBigInt64BE(claimed, 35)),
+        FROM_CLIENT,
+      )
+    }
+    const batches = await readAll(log)
+    assert.deepEqual(
+      batches.map((batch) => maxTimestamp(batch)),
+      [900n, 900n, 900n, 900n],
+    )
+    assert.ok(batches.every((batch) => computedCrc(batch) === storedCrc(batch)))
+    const future = changed(batchWith([{ timestamp: 2n ** 60n, key }]), (b) => b.writeBigInt64BE(1n, 35))
+    assert.throws(() => log.append(future, FROM_CLIENT), refusedAs('INVALID_TIMESTAMP'))
+  })
+
+  test('of one request may not decompress to more than its allowance, over all its batches', async () => {
+    const log = await logWith()
+    const batch = batchOf(100, { codecId: CompressionCodec.zstd })
+    const plain = batchOf(100).length - BATCH_HEADER_SIZE
+    const allowance = { bytes: 2 * plain }
+    for (let i = 0; i < 2; i++) log.append(batch, { ...FROM_CLIENT, allowance })
+    assert.equal(allowance.bytes, 0)
+    assert.throws(() => log.append(batch, { ...FROM_CLIENT, allowance }), refusedAs('INVALID_RECORD'))
+    log.append(batchOf(100), { ...FROM_CLIENT, allowance })
+  })
+
+  test('that are to blame are named, but not without end', async () => {
+    const log = await logWith({ compacts: true })
+    const keyless = batchWith(Array.from({ length: 5000 }, () => ({ timestamp: 1n })))
+    assert.throws(
+      () => log.append(keyless, FROM_CLIENT),
+      (error) => (error as KafkaError).recordErrors.length === 1000,
     )
   })
 })

@@ -13,11 +13,13 @@ import { admitProduced, checkBatches, checkCopied } from './append-checks.ts'
 import type { LogConfig } from './log-config.ts'
 import type { AppendOptions, AppendResult } from './log-types.ts'
 import type { ProducerState } from './producer-state.ts'
+import type { Verifications } from './verifications.ts'
 
 /** What an append needs of its log. */
 export interface AppendTarget {
   readonly config: LogConfig
   readonly producers: ProducerState
+  readonly verifications: Verifications
   readonly endOffset: bigint
   /** Stamps the batch, which must lie at the end of the log or behind it, and queues the write. */
   place(batch: Buffer, offset: bigint, leaderEpoch: number, nowMs: number): void
@@ -27,7 +29,7 @@ const NO_APPEND_TIME = -1n
 
 /** One batch from a client. Throws KafkaError: what `admitProduced` and `ProducerState.check` say. */
 export function appendProduced(log: AppendTarget, bytes: Buffer, options: AppendOptions, nowMs: number): AppendResult {
-  const batch = admitProduced(bytes, log.config, nowMs)
+  const batch = admitProduced(bytes, log.config, nowMs, options.allowance)
   const stampsTime = log.config.messageTimestampType === 'LogAppendTime'
   const known = log.producers.check(batch, 0, options.transactionVersion)
   if (known !== undefined) {

@@ -5,12 +5,14 @@ import type { Clock } from '../host/clock.ts'
 import type { Disk } from '../host/disk.ts'
 import type { Random } from '../host/random.ts'
 import type { KafkaError } from '../protocol/error-codes.ts'
+import type { DecompressionAllowance } from './append-checks.ts'
 import type { DelayedRemoval } from './delayed-removal.ts'
 import type { FilePool } from './file-pool.ts'
 import type { FlushTimer } from './flush-timer.ts'
 import type { Report } from './log-event.ts'
 import type { PartitionLog } from './partition-log.ts'
 import type { TailCache } from './tail-cache.ts'
+import type { Verification } from './verifications.ts'
 
 /** What a log shares with the other logs of its broker. */
 export interface LogEnvironment {
@@ -38,6 +40,13 @@ export interface AppendOptions {
    * ends, and a transactional producer that is not known begins at sequence number 0 (KIP-890).
    */
   readonly transactionVersion?: number
+  /**
+   * Of a transactional batch from a client: what `PartitionLog.beginVerification` has handed out. It is refused unless that still holds,
+   * or its transaction is open. Left out where that need not be known.
+   */
+  readonly verification?: Verification | null
+  /** Shared by the batches of one request from a client. Default: one for each batch. */
+  readonly allowance?: DecompressionAllowance
 }
 
 export interface AppendResult {

@@ -168,6 +168,26 @@ test('a batch whose header contradicts itself, or says what producers may not sa
   )
 })
 
+test('a batch is refused whose records are none, or not as many as it says, compressed or not', async () => {
+  // 18
+  const topic = await createTopic(client)
+  const sound = batchOf(['one', 'two'])
+  const withRecords = (records: Buffer, codec: number, count: number) =>
+    tampered(Buffer.concat([sound.subarray(0, BATCH_HEADER_SIZE), compress(codec, records)]), (b) => {
+      b.writeInt32BE(b.length - 12, 8)
+      b.writeInt16BE(codec, ATTRIBUTES)
+      b.writeInt32BE(count - 1, LAST_OFFSET_DELTA)
+      b.writeInt32BE(count, RECORD_COUNT)
+    })
+  const records = sound.subarray(BATCH_HEADER_SIZE)
+  for (const codec of [CompressionCodec.none, CompressionCodec.gzip, CompressionCodec.lz4, CompressionCodec.zstd]) {
+    await refused(topic, withRecords(Buffer.alloc(100, 4), codec, 2), 'INVALID_RECORD')
+    await refused(topic, withRecords(records, codec, 3), 'INVALID_RECORD')
+    await refused(topic, withRecords(records, codec, 1), 'INVALID_RECORD')
+    assertError((await produce(client, topic, withRecords(records, codec, 2))).errorCode, 'NONE')
+  }
+})
+
 test('a batch whose checksum does not match is corrupt', async () => {
   // 18
   const topic = await createTopic(client)

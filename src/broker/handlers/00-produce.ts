@@ -1,8 +1,10 @@
-// Produce: the way in. Batches are checked, stamped and queued by the log without looking at their records.
+// Produce: the way in. Batches are checked, stamped and queued by the log.
 
 import { isInternalTopic } from '../../cluster/internal-topics.ts'
 import type { Acks, Partition } from '../../cluster/replication/partition.ts'
 import { supportOfProduce } from '../../coordinators/transaction/producer-support.ts'
+import { decompressionAllowance } from '../../log/append-checks.ts'
+import type { AppendOptions } from '../../log/log-types.ts'
 import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
 import type { TopicId } from '../../protocol/ids.ts'
 import { Produce, type ProduceRequest } from '../../protocol/messages/00-produce.ts'
@@ -16,9 +18,6 @@ type TopicResponse = ResponseInput<typeof Produce>['responses'][number]
 type PartitionResponse = TopicResponse['partitionResponses'][number]
 
 const ZSTD = 4
-const FROM_CLIENT = { origin: 'client' } as const
-/** With an epoch for each transaction. */
-const FROM_CLIENT_V2 = { origin: 'client', transactionVersion: 2 } as const
 const NOTHING = Buffer.alloc(0)
 /** The only client that may write to internal topics: Kafka's own admin tools. */
 const ADMIN_CLIENT_ID = '__admin_client'
@@ -102,7 +101,7 @@ function admit(
 /** Appends, waits as long as `acks` asks, and puts the answer together. A partition that refuses does not stop the others. */
 class ProduceAnswer {
   private readonly acks: Acks
-  private readonly options: typeof FROM_CLIENT | typeof FROM_CLIENT_V2
+  private readonly options: Omit<AppendOptions, 'leaderEpoch'>
   private readonly deadlineMs: number
   private readonly responses: { name: string; topicId: string; partitionResponses: PartitionResponse[] }[] = []
   private readonly waits: Promise<void>[] = []
@@ -110,7 +109,9 @@ class ProduceAnswer {
 
   constructor(acks: Acks, version: number, deadlineMs: number) {
     this.acks = acks
-    this.options = supportOfProduce(version) === 'implicit' ? FROM_CLIENT_V2 : FROM_CLIENT
+    // Version 2 of transactions: with an epoch for each.
+    const transactionVersion = supportOfProduce(version) === 'implicit' ? 2 : undefined
+    this.options = { origin: 'client', transactionVersion, allowance: decompressionAllowance() }
     this.deadlineMs = deadlineMs
   }
 

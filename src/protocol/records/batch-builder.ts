@@ -141,11 +141,16 @@ export function maxRecordSize({ key = null, value = null, headers = NO_HEADERS }
 }
 
 /**
- * The batch with its records in another codec and all else as it was.
+ * The batch with its records in another codec and all else as it was. `records` are its own, decompressed, where they are known.
  * @throws DecodeError
  */
-export function recompress(batch: Buffer, at: number, codec: number, options: DecodeOptions & { level?: number } = {}): Buffer {
-  const made = withHeaderRoom(compress(codec, recordBytes(batch, at, options), options.level))
+export function recompress(
+  batch: Buffer,
+  at: number,
+  codec: number,
+  options: DecodeOptions & { level?: number; records?: Buffer } = {},
+): Buffer {
+  const made = withHeaderRoom(compress(codec, options.records ?? recordBytes(batch, at, options), options.level))
   writeBatchHeader(made, {
     ...headerOf(batch, at),
     codecId: codec,
@@ -157,6 +162,17 @@ export function recompress(batch: Buffer, at: number, codec: number, options: De
     recordCount: recordCount(batch, at),
   })
   return made
+}
+
+/**
+ * The batch with its records at the offsets 0, 1, 2, … whatever they said themselves, and all else as it was.
+ * @throws DecodeError
+ */
+export function renumber(batch: Buffer, at = 0, options: DecodeOptions = {}): Buffer {
+  const builder = new RecordBatchBuilder()
+  const cursor = new RecordCursor(batch, at, options)
+  while (cursor.next()) builder.append(cursor)
+  return builder.build(headerOf(batch, at))
 }
 
 export interface RetainOptions extends DecodeOptions {

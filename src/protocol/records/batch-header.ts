@@ -78,6 +78,12 @@ export function stampLogAppendTime(batch: Buffer, at: number, timestamp: bigint)
   batch.writeUInt32BE(computedCrc(batch, at), at + CRC)
 }
 
+/** Says of the records what is true, where their producer has not, and mends the checksum. */
+export function stampMaxTimestamp(batch: Buffer, at: number, timestamp: bigint): void {
+  batch.writeBigInt64BE(timestamp, at + MAX_TIMESTAMP)
+  batch.writeUInt32BE(computedCrc(batch, at), at + CRC)
+}
+
 export interface BatchHeader {
   readonly baseOffset: bigint
   readonly leaderEpoch: number
