@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { apis } from './apis.ts'
 import { ConsumerProtocolAssignment, ConsumerProtocolSubscription } from './consumer-protocol.ts'
+import { metadataRecordTypes } from './internal-records/cluster-metadata.ts'
 import { GroupMetadataRecord, OffsetCommitRecord } from './internal-records/group-records.ts'
 import { ProducerSnapshot } from './internal-records/producer-snapshot.ts'
 import { TransactionLogRecord } from './internal-records/transaction-log.ts'
@@ -76,6 +77,7 @@ if (!existsSync(folder)) {
     [GroupMetadataRecord.value, 'GroupMetadataValue'],
     [TransactionLogRecord.key, 'TransactionLogKey'],
     [{ ...TransactionLogRecord.value, fields: transactionLogFields } as Message, 'TransactionLogValue'],
+    ...metadataRecordTypes.map(({ name, message }): [Message, string] => [message as Message, name]),
   ]
   for (const [message, name] of stored) {
     test(`${name} is what Kafka says, in every version`, () => {
