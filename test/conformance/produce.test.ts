@@ -101,6 +101,15 @@ test('acks=0 closes the connection if a partition refused its batch, so that the
   }
 })
 
+test('acks=0 closes the connection where the whole request is refused', async () => {
+  // 16
+  using producer = await connect()
+  const topic = await createTopic(client)
+  const transactional = batchOf(['x'], { producerId: 1n, producerEpoch: 0, baseSequence: 0, transactional: true })
+  producer.send(Produce, 9, produceRequest(topic, transactional, { acks: 0 }))
+  await producer.closedByBroker()
+})
+
 test('acks that are neither -1 nor 0 nor 1 are refused for each partition', async () => {
   // 16
   const topic = await createTopic(client)

@@ -5,13 +5,14 @@ import type { Acks, Partition } from '../../cluster/replication/partition.ts'
 import { supportOfProduce } from '../../coordinators/transaction/producer-support.ts'
 import { decompressionAllowance } from '../../log/append-checks.ts'
 import type { AppendOptions } from '../../log/log-types.ts'
+import type { Verification } from '../../log/verifications.ts'
 import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
 import type { TopicId } from '../../protocol/ids.ts'
 import { Produce, type ProduceRequest } from '../../protocol/messages/00-produce.ts'
 import { BATCH_HEADER_SIZE, batchSize, codecId, isTransactional, MAGIC_V2, magic } from '../../protocol/records/batch-header.ts'
 import type { ResponseInput } from '../../protocol/schema.ts'
 import type { Services } from '../services.ts'
-import type { TransactionalBatch } from '../transaction-admission.ts'
+import type { TransactionalBatch, Verdicts } from '../transaction-admission.ts'
 import { type Call, handler, type Outcome } from './handler.ts'
 
 type TopicResponse = ResponseInput<typeof Produce>['responses'][number]
@@ -34,19 +35,26 @@ export const produce = handler(Produce, {
     if (admitted === undefined) return answer.after(appends)
     // The request is on loan, and gone when this call returns.
     for (const append of appends) append.batch = Buffer.from(append.batch)
-    return admitted.then((refused) => {
-      for (const append of appends) if (append.partition !== undefined) append.error ??= refused.get(append.partition)
+    return admitted.then((verdicts) => {
+      for (const append of appends) {
+        const verdict = append.partition && verdicts.get(append.partition)
+        if (verdict instanceof KafkaError) append.error ??= verdict
+        else append.verification = verdict
+      }
       return answer.after(appends)
     })
   },
 
-  fail: (request, error) => ({
-    responses: request.topicData.map((topic) => ({
-      name: topic.name,
-      topicId: topic.topicId,
-      partitionResponses: topic.partitionData.map(({ index }) => refusal(index, error)),
-    })),
-  }),
+  fail: (request, error) =>
+    request.acks === 0
+      ? 'close'
+      : {
+          responses: request.topicData.map((topic) => ({
+            name: topic.name,
+            topicId: topic.topicId,
+            partitionResponses: topic.partitionData.map(({ index }) => refusal(index, error)),
+          })),
+        },
 })
 
 /** What a request asks of one partition. */
@@ -57,6 +65,7 @@ interface Append {
   partition: Partition | undefined
   batch: Buffer
   error: KafkaError | undefined
+  verification?: Verification | null | undefined
 }
 
 function appendsOf(request: ProduceRequest, services: Services, { clientId, version }: Call): Append[] {
@@ -87,7 +96,7 @@ function admit(
   appends: readonly Append[],
   services: Services,
   version: number,
-): Promise<ReadonlyMap<Partition, KafkaError>> | undefined {
+): Promise<Verdicts> | undefined {
   const batches: TransactionalBatch[] = []
   for (const { partition, batch, error } of appends) {
     if (partition !== undefined && error === undefined && isTransactional(batch)) batches.push({ partition, batch })
@@ -130,10 +139,13 @@ class ProduceAnswer {
     return this.waits.length === 0 ? { responses } : Promise.all(this.waits).then(() => ({ responses }))
   }
 
-  private append({ partition, batch, index, error }: Append): PartitionResponse {
+  private append({ partition, batch, index, error, verification }: Append): PartitionResponse {
     try {
       if (partition === undefined || error !== undefined) throw error
-      const { firstOffset, lastOffset, logAppendTimeMs } = partition.append(batch, this.options)
+      const { firstOffset, lastOffset, logAppendTimeMs } = partition.append(
+        batch,
+        verification === undefined ? this.options : { ...this.options, verification },
+      )
       const { logStartOffset } = partition
       const response = { index, errorCode: ErrorCode.NONE as number, baseOffset: firstOffset, logAppendTimeMs, logStartOffset }
       const wait = partition.awaitAcks(this.acks, lastOffset + 1n, this.deadlineMs)

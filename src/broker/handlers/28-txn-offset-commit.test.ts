@@ -72,6 +72,7 @@ test('a commit of nothing that exists does not bother the coordinator', async ()
 
 test('a failure is that of every partition', () => {
   const answer = txnOffsetCommit.fail(committing(['t', [0, 1]]), new KafkaError('GROUP_AUTHORIZATION_FAILED'))
+  assert.ok(answer !== 'close')
   assert.deepEqual(answer.topics[0].partitions, [
     { partitionIndex: 0, errorCode: ErrorCode.GROUP_AUTHORIZATION_FAILED },
     { partitionIndex: 1, errorCode: ErrorCode.GROUP_AUTHORIZATION_FAILED },

@@ -17,6 +17,9 @@ export interface Call {
 /** A response body, null for no answer at all (acks=0), 'close' to end the connection instead of answering. */
 export type Outcome<A> = ResponseInput<A> | null | 'close'
 
+/** 'close' where the client does not listen for an answer. */
+export type Failure<A> = ResponseInput<A> | 'close'
+
 export interface Handler<A extends Api = Api> {
   readonly api: A
   /** What is served. */
@@ -25,7 +28,7 @@ export interface Handler<A extends Api = Api> {
   readonly announced: Versions
   handle(request: Request<A>, services: Services, call: Call): Outcome<A> | Promise<Outcome<A>>
   /** How this API says "all of it failed". */
-  fail(request: Request<A>, error: KafkaError): ResponseInput<A>
+  fail(request: Request<A>, error: KafkaError): Failure<A>
 }
 
 interface Definition<A extends Api> {

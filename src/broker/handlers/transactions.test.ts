@@ -8,7 +8,7 @@ import { SimulatedClock, SimulatedLog } from '../../coordinators/runtime/simulat
 import { defaultTransactionConfig } from '../../coordinators/transaction/transaction-config.ts'
 import { TransactionCoordinator } from '../../coordinators/transaction/transaction-coordinator.ts'
 import { errorName, KafkaError } from '../../protocol/error-codes.ts'
-import type { Api, Request, RequestInput, Response, ResponseInput } from '../../protocol/schema.ts'
+import type { Api, Request, RequestInput, Response } from '../../protocol/schema.ts'
 import type { Services } from '../services.ts'
 import { findCoordinator } from './10-find-coordinator.ts'
 import { initProducerId } from './22-init-producer-id.ts'
@@ -17,7 +17,7 @@ import { addOffsetsToTxn } from './25-add-offsets-to-txn.ts'
 import { endTxn } from './26-end-txn.ts'
 import { describeTransactions } from './65-describe-transactions.ts'
 import { listTransactions } from './66-list-transactions.ts'
-import type { Call, Handler } from './handler.ts'
+import type { Call, Handler, Outcome } from './handler.ts'
 
 const ID = 'tx'
 
@@ -55,9 +55,9 @@ async function ask<A extends Api>(
 ): Promise<Response<A>> {
   const request = travel(handler.api.request, version, fields) as Request<A>
   const call = { version, clientId: 'c', connection: {}, sent: undefined } as unknown as Call
-  let answer: ResponseInput<A>
+  let answer: Outcome<A>
   try {
-    answer = (await handler.handle(request, services, call)) as ResponseInput<A>
+    answer = await handler.handle(request, services, call)
   } catch (error) {
     if (!(error instanceof KafkaError)) throw error
     answer = handler.fail(request, error)
