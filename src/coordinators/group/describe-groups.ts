@@ -28,7 +28,7 @@ export function describeGroup(groups: Groups, groupId: string, version: number):
   const out = new GroupOutcome<GroupDescription>()
   const group = groups.get(groupId)
   if (group === undefined) return out.reply(undescribed(groupId, version >= 6 ? ErrorCode.GROUP_ID_NOT_FOUND : ErrorCode.NONE))
-  // Until a rebalance is through there is no telling what its members do.
+  // Until a rebalance is through nobody knows by which protocol: the members have what they last had.
   const isStable = group.state === 'Stable'
   return out.reply({
     groupId,
@@ -43,7 +43,7 @@ export function describeGroup(groups: Groups, groupId: string, version: number):
       clientId: member.clientId,
       clientHost: member.clientHost,
       memberMetadata: (isStable ? member.metadataFor(group.protocolName) : undefined) ?? NO_ASSIGNMENT,
-      memberAssignment: isStable ? member.assignment : NO_ASSIGNMENT,
+      memberAssignment: member.assignment,
     })),
   })
 }
