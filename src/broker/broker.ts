@@ -184,7 +184,9 @@ class Parts {
       },
       groups,
       transactions,
-      admission: new TransactionAdmission(transactions),
+      admission: new TransactionAdmission(transactions, () =>
+        metadata.brokerConfig().get('transaction.partition.verification.enable'),
+      ),
       sessions: new FetchSessions(config.get('max.incremental.fetch.session.cache.slots'), clock, random),
       topics,
       announcedApis,

@@ -5,47 +5,58 @@
 import type { Partition } from '../cluster/replication/partition.ts'
 import type { ProducerSupport } from '../coordinators/transaction/producer-support.ts'
 import type { TransactionCoordinator } from '../coordinators/transaction/transaction-coordinator.ts'
+import type { Verification } from '../log/verifications.ts'
 import { ErrorCode, errorName, KafkaError } from '../protocol/error-codes.ts'
-import { producerEpoch, producerId } from '../protocol/records/batch-header.ts'
+import { baseSequence, producerEpoch, producerId } from '../protocol/records/batch-header.ts'
 
 export interface TransactionalBatch {
   readonly partition: Partition
   readonly batch: Buffer
 }
 
+/** Of each partition what its log is to be shown with the batch (AppendOptions.verification), or why it refuses. */
+export type Verdicts = ReadonlyMap<Partition, Verification | null | KafkaError>
+
 type Verifier = Pick<TransactionCoordinator, 'verifyOrAddPartitions'>
+
+const UNASKED: Verdicts = new Map()
 
 export class TransactionAdmission {
   private readonly coordinator: Verifier
+  private readonly verifies: () => boolean
   /** Of each producer that waits: when its last request may append. */
   private readonly waiting = new Map<bigint, Promise<void>>()
 
-  constructor(coordinator: Verifier) {
+  /** @param verifies whether partitions are looked for in transactions (`transaction.partition.verification.enable`) */
+  constructor(coordinator: Verifier, verifies: () => boolean) {
     this.coordinator = coordinator
+    this.verifies = verifies
   }
 
   /**
-   * Undefined where all batches may be appended at once. Else resolves when it is the turn of this request, with what is to be
-   * told of partitions that refuse.
+   * Undefined where all batches may be appended at once. Else resolves when it is the turn of this request.
    * Throws KafkaError INVALID_PRODUCER_ID_MAPPING where the batches are of several producers.
    */
   admit(
     transactionalId: string,
     batches: readonly TransactionalBatch[],
     support: ProducerSupport,
-  ): Promise<ReadonlyMap<Partition, KafkaError>> | undefined {
+  ): Promise<Verdicts> | undefined {
     const [first] = batches
     const id = producerId(first.batch)
     const epoch = producerEpoch(first.batch)
     if (batches.some(({ batch }) => producerId(batch) !== id)) {
       throw new KafkaError('INVALID_PRODUCER_ID_MAPPING', 'a transactional request holds batches of one producer only')
     }
+    // What adds partitions must ask.
+    const asks = support === 'implicit' || this.verifies()
     const before = this.waiting.get(id)
-    const unverified = batches
-      .filter(({ partition }) => !partition.log.hasOngoingTransaction(id, epoch))
-      .map(({ partition }) => partition)
-    if (before === undefined && unverified.length === 0) return undefined
-    const admitted = this.verify(transactionalId, id, epoch, unverified, support, before)
+    const isOpen = ({ partition }: TransactionalBatch) => partition.log.producers.hasOngoingTransaction(id, epoch)
+    if (before === undefined && (!asks || batches.every(isOpen))) return undefined
+    // The request is on loan.
+    const sequences = new Map(batches.map(({ partition, batch }) => [partition, baseSequence(batch)]))
+    const producer = { transactionalId, producerId: id, producerEpoch: epoch }
+    const admitted = asks ? this.verify(producer, sequences, support, before) : before!.then(() => UNASKED)
     const turn = admitted.then(
       () => {},
       () => {},
@@ -59,28 +70,28 @@ export class TransactionAdmission {
   }
 
   private async verify(
-    transactionalId: string,
-    id: bigint,
-    epoch: number,
-    partitions: readonly Partition[],
+    producer: { readonly transactionalId: string; readonly producerId: bigint; readonly producerEpoch: number },
+    sequences: ReadonlyMap<Partition, number>,
     support: ProducerSupport,
     before: Promise<void> | undefined,
-  ): Promise<ReadonlyMap<Partition, KafkaError>> {
+  ): Promise<Verdicts> {
     await before
-    const refused = new Map<Partition, KafkaError>()
+    const verdicts = new Map<Partition, Verification | null | KafkaError>()
     // What came before may have begun the transaction there.
-    const unverified = partitions.filter((partition) => !partition.log.hasOngoingTransaction(id, epoch))
-    if (unverified.length === 0) return refused
-    const request = { transactionalId, producerId: id, producerEpoch: epoch, topics: byTopic(unverified) }
-    const results = await this.coordinator.verifyOrAddPartitions(request, support)
+    for (const [partition, sequence] of sequences) {
+      verdicts.set(partition, partition.log.verifications.begin(producer.producerId, producer.producerEpoch, sequence))
+    }
+    const unverified = [...verdicts].filter(([, verification]) => verification !== null).map(([partition]) => partition)
+    if (unverified.length === 0) return verdicts
+    const results = await this.coordinator.verifyOrAddPartitions({ ...producer, topics: byTopic(unverified) }, support)
     for (const { name, resultsByPartition } of results) {
       for (const { partitionIndex, partitionErrorCode } of resultsByPartition) {
         if (partitionErrorCode === ErrorCode.NONE) continue
         const partition = unverified.find(({ topic, index }) => topic === name && index === partitionIndex)
-        if (partition !== undefined) refused.set(partition, new KafkaError(errorName(partitionErrorCode)))
+        if (partition !== undefined) verdicts.set(partition, new KafkaError(errorName(partitionErrorCode)))
       }
     }
-    return refused
+    return verdicts
   }
 }
 

@@ -27,7 +27,7 @@ export interface AppendTarget {
 
 const NO_APPEND_TIME = -1n
 
-/** One batch from a client. Throws KafkaError: what `admitProduced` and `ProducerState.check` say. */
+/** One batch from a client. Throws KafkaError: what `admitProduced`, `ProducerState.check` and `Verifications.check` say. */
 export function appendProduced(log: AppendTarget, bytes: Buffer, options: AppendOptions, nowMs: number): AppendResult {
   const batch = admitProduced(bytes, log.config, nowMs, options.allowance)
   const stampsTime = log.config.messageTimestampType === 'LogAppendTime'
@@ -36,6 +36,7 @@ export function appendProduced(log: AppendTarget, bytes: Buffer, options: Append
     const { firstOffset, lastOffset, timestamp } = known
     return { firstOffset, lastOffset, logAppendTimeMs: stampsTime ? timestamp : NO_APPEND_TIME, duplicate: true }
   }
+  if (options.verification !== undefined) log.verifications.check(batch, options.verification)
   const firstOffset = log.endOffset
   log.place(batch, firstOffset, options.leaderEpoch, nowMs)
   return {

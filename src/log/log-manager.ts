@@ -382,7 +382,10 @@ export class LogManager {
   expireProducers(): void {
     const expirationMs = this.options.producerIdExpirationMs ?? DEFAULT_PRODUCER_ID_EXPIRATION_MS
     const nowMs = this.env.clock.wallMs()
-    for (const log of this.byName.values()) log.producers.expire(nowMs, expirationMs)
+    for (const log of this.byName.values()) {
+      log.producers.expire(nowMs, expirationMs)
+      log.verifications.expire(nowMs, expirationMs)
+    }
   }
 
   /** Flushes and closes all logs, and says so where the next start looks. What fails is reported, and costs that start a scan. */

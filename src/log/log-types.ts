@@ -41,7 +41,7 @@ export interface AppendOptions {
    */
   readonly transactionVersion?: number
   /**
-   * Of a transactional batch from a client: what `PartitionLog.beginVerification` has handed out. It is refused unless that still holds,
+   * Of a transactional batch from a client: what `Verifications.begin` has handed out. It is refused unless that still holds,
    * or its transaction is open. Left out where that need not be known.
    */
   readonly verification?: Verification | null

@@ -34,6 +34,7 @@ import { SegmentList } from './segment-list.ts'
 import { onDisk } from './storage-error.ts'
 import { LogTail, type TailBatch } from './tail-cache.ts'
 import { Turns } from './turns.ts'
+import { Verifications } from './verifications.ts'
 
 export type {
   AppendOptions,
@@ -66,6 +67,7 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
   private readonly epochs: EpochFile
   /** What is known of those that write idempotently. */
   producers: ProducerState
+  readonly verifications: Verifications
   /** The end at which a producer snapshot was last written or found. */
   private snapshotOffset: bigint | undefined
   /** Below it compaction has left each key once. */
@@ -99,6 +101,7 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
     this.list = new SegmentList(env, this.path, loaded.segments, () => encodeProducerSnapshot(this.producers))
     this.epochs = new EpochFile(env.disk, `${this.path}/${EPOCH_CHECKPOINT}`, loaded.epochs)
     this.producers = loaded.producers
+    this.verifications = new Verifications(env.clock, () => this.producers)
     this.snapshotOffset = loaded.snapshotOffset
     const cleaned = logDirectory.cleanedOffsets.get(this.name) ?? 0n
     this.cleanedOffset = smaller(cleaned, loaded.endOffset)
@@ -185,7 +188,7 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
   /**
    * Gives batches their offsets and queues the write: at once, and all of them or none. The bytes become the log's, which
    * stamps them in place.
-   * Throws KafkaError: what `admitProduced` says; INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER, KAFKA_STORAGE_ERROR.
+   * Throws KafkaError: what append.ts says; KAFKA_STORAGE_ERROR.
    */
   append(batches: Buffer, options: AppendOptions): AppendResult {
     if (this.refusal !== undefined) throw this.refusal
@@ -210,6 +213,7 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
     this.epochs.assign(epoch, offset)
     const aborted = this.producers.update(bytes, 0, nowMs)
     if (aborted !== undefined) segment.aborted.add(aborted)
+    this.verifications.update(bytes)
     const position = segment.size
     segment.account(bytes, 0, bytes.length, this.config.indexIntervalBytes)
     this.nextOffset = last + 1n
@@ -294,11 +298,6 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
   abortedTransactions(from: bigint, upTo: bigint): readonly AbortedTransaction[] | Promise<readonly AbortedTransaction[]> {
     this.requireReadable()
     return this.reader.abortedTransactions(from, upTo)
-  }
-
-  /** Whether the producer has a transaction open here, in this epoch: then nobody needs to be asked whether it may write in it. */
-  hasOngoingTransaction(producerId: bigint, producerEpoch: number): boolean {
-    return this.producers.hasOngoingTransaction(producerId, producerEpoch)
   }
 
   /** All producers that are known, as DescribeProducers tells them. */
@@ -443,6 +442,7 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
     await removeSnapshots(this.env.disk, this.path, -1n)
     await this.env.disk.syncDirectory(this.path)
     this.producers.clear()
+    this.verifications.clear()
     this.snapshotOffset = undefined
     this.epochs.truncateFromEnd(0n)
     this.nextOffset = offset

@@ -207,6 +207,11 @@ export class ProducerState {
     return marker.type === 'abort' ? { producerId: id, firstOffset, lastOffset: markerOffset, lastStableOffset } : undefined
   }
 
+  /** Whether the producer has written here, and not been forgotten. */
+  has(id: bigint): boolean {
+    return this.entries.has(id)
+  }
+
   /** Whether the producer has a transaction open, in this epoch: then its coordinator knows of what it writes. */
   hasOngoingTransaction(id: bigint, epoch: number): boolean {
     const entry = this.entries.get(id)

@@ -7,6 +7,7 @@ import { baseOffset, isControl } from '../protocol/records/batch-header.ts'
 import { endTransactionMarker, type TransactionResult } from '../protocol/records/control-record.ts'
 import { batchOf, batchWith, FROM_CLIENT, LogFixture, readAll, settled } from './log-fixture.ts'
 import type { AppendResult, PartitionLog } from './partition-log.ts'
+import type { Verification } from './verifications.ts'
 
 const FROM_COORDINATOR = { origin: 'coordinator', leaderEpoch: 0 } as const
 
@@ -216,16 +217,6 @@ describe('a producer in a transaction', () => {
     log.append(producer.batch(1, { baseSequence: 5 }), FROM_CLIENT)
     log.append(new Producer(2n).batch(), version2)
     log.append(new Producer(3n).batch(1, { baseSequence: 5, transactional: false }), version2)
-  })
-
-  test('is told from others that may not write without being asked about', async () => {
-    const { log } = await logWith()
-    const producer = new Producer(1n)
-    assert.equal(log.hasOngoingTransaction(1n, 0), false)
-    producer.write(log)
-    assert.deepEqual([log.hasOngoingTransaction(1n, 0), log.hasOngoingTransaction(1n, 1)], [true, false])
-    producer.end(log, 'commit')
-    assert.equal(log.hasOngoingTransaction(1n, 0), false)
   })
 
   test('is described with the offset at which it began', async () => {
@@ -469,4 +460,86 @@ test('a replica knows the transactions of its leader', async () => {
     (await readAll(replica)).filter((batch) => isControl(batch)).map((batch) => baseOffset(batch)),
     [3n],
   )
+})
+
+describe('a write that the coordinator has been asked about', () => {
+  const verified = (verification: Verification | null) => ({ ...FROM_CLIENT, verification })
+
+  test('needs no question where the transaction is open in its epoch, and is refused where that has ended', async () => {
+    const { log } = await logWith()
+    const producer = new Producer(1n)
+    producer.write(log)
+    assert.equal(log.verifications.begin(1n, 0, 1), null)
+    assert.notEqual(log.verifications.begin(1n, 1, 0), null)
+    log.append(producer.batch(), verified(null))
+    producer.sequence++
+    producer.end(log, 'commit')
+    assert.throws(() => log.append(producer.batch(), verified(null)), refusedAs('INVALID_TXN_STATE'))
+  })
+
+  test('begins the transaction, and those that asked with it go on', async () => {
+    const { log } = await logWith()
+    const producer = new Producer(1n)
+    const first = log.verifications.begin(1n, 0, 0)
+    const second = log.verifications.begin(1n, 0, 1)
+    log.append(producer.batch(), verified(first))
+    producer.sequence++
+    log.append(producer.batch(), verified(second))
+    assert.equal(stable(log), 0n)
+  })
+
+  test('is refused if the transaction has ended meanwhile, though another one has been asked about since', async () => {
+    const { log } = await logWith()
+    const producer = new Producer(1n)
+    const overtaken = log.verifications.begin(1n, 0, 0)
+    producer.end(log, 'abort')
+    assert.throws(() => log.append(producer.batch(), verified(overtaken)), refusedAs('INVALID_TXN_STATE'))
+    const next = log.verifications.begin(1n, 0, 0)
+    assert.throws(() => log.append(producer.batch(), verified(overtaken)), refusedAs('INVALID_TXN_STATE'))
+    log.append(producer.batch(), verified(next))
+  })
+
+  test('is refused for its epoch first, and answered anew if it is there already', async () => {
+    const { log } = await logWith()
+    const producer = new Producer(1n)
+    const { firstOffset } = log.append(producer.batch(), verified(log.verifications.begin(1n, 0, 0)))
+    const again = producer.batch()
+    assert.equal(log.append(producer.batch(), verified(null)).firstOffset, firstOffset)
+    producer.endAndBump(log, 'commit')
+    assert.throws(() => log.append(again, verified(null)), refusedAs('INVALID_PRODUCER_EPOCH'))
+  })
+
+  test('does not begin behind one that is to be sent again', async () => {
+    const { log } = await logWith()
+    const producer = new Producer(1n)
+    const first = log.verifications.begin(1n, 0, 7)
+    const second = log.verifications.begin(1n, 0, 8)
+    const ahead = producer.batch(1, { baseSequence: 8 })
+    assert.throws(() => log.append(ahead, verified(second)), refusedAs('OUT_OF_ORDER_SEQUENCE_NUMBER'))
+    log.append(producer.batch(1, { baseSequence: 7 }), verified(first))
+    log.append(producer.batch(1, { baseSequence: 8 }), verified(second))
+  })
+
+  test('in a new epoch is not held back by what an earlier epoch has still to send', async () => {
+    const { log } = await logWith()
+    const producer = new Producer(1n)
+    log.verifications.begin(1n, 0, 5)
+    producer.epoch = 1
+    log.append(producer.batch(1, { baseSequence: 9 }), verified(log.verifications.begin(1n, 1, 9)))
+  })
+
+  test('is not waited for any longer than producers are remembered', async () => {
+    const { fixture, log } = await logWith()
+    const producer = new Producer(1n)
+    const forgotten = log.verifications.begin(1n, 0, 0)
+    fixture.clock.advance(86_400_000)
+    fixture.manager.expireProducers()
+    assert.throws(() => log.append(producer.batch(), verified(forgotten)), refusedAs('INVALID_TXN_STATE'))
+  })
+
+  test('is let in unasked where nobody asks, and so is what is not of a transaction', async () => {
+    const { log } = await logWith()
+    log.append(new Producer(1n).batch(), FROM_CLIENT)
+    log.append(new Producer(2n).batch(1, { transactional: false }), verified(null))
+  })
 })

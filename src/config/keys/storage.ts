@@ -209,8 +209,8 @@ export const STORAGE_KEYS = {
   'remote.log.storage.system.enable': boolean(false, 'Have tiered storage.', { honoured: { refused: NO_TIERED_STORAGE } }),
   'transaction.partition.verification.enable': boolean(
     true,
-    "Ask the coordinator before a transaction's first write to a partition.",
-    { dynamic: 'cluster', honoured: 'accepted' },
+    "Ask the coordinator before a transaction's first write to a partition, also where the producer has added the partition itself.",
+    { dynamic: 'cluster' },
   ),
   'unclean.leader.election.enable': boolean(false, 'Default of the topic key of the same name.', {
     dynamic: 'cluster',
