@@ -38,8 +38,12 @@ import { ListPartitionReassignments } from './messages/46-list-partition-reassig
 import { OffsetDelete } from './messages/47-offset-delete.ts'
 import { DescribeClientQuotas } from './messages/48-describe-client-quotas.ts'
 import { AlterClientQuotas } from './messages/49-alter-client-quotas.ts'
+import { AlterPartition } from './messages/56-alter-partition.ts'
+import { Envelope } from './messages/58-envelope.ts'
 import { DescribeCluster } from './messages/60-describe-cluster.ts'
 import { DescribeProducers } from './messages/61-describe-producers.ts'
+import { BrokerHeartbeat } from './messages/63-broker-heartbeat.ts'
+import { UnregisterBroker } from './messages/64-unregister-broker.ts'
 import { DescribeTransactions } from './messages/65-describe-transactions.ts'
 import { ListTransactions } from './messages/66-list-transactions.ts'
 import { ListConfigResources } from './messages/74-list-config-resources.ts'
@@ -86,8 +90,12 @@ export const apis: readonly Api[] = [
   OffsetDelete,
   DescribeClientQuotas,
   AlterClientQuotas,
+  AlterPartition,
+  Envelope,
   DescribeCluster,
   DescribeProducers,
+  BrokerHeartbeat,
+  UnregisterBroker,
   DescribeTransactions,
   ListTransactions,
   ListConfigResources,
