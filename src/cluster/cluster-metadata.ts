@@ -18,7 +18,7 @@ import { createPartitions, type GrownTopic, type GrownTopicResult } from './cont
 import { createTopics, type NewTopic, type NewTopicResult } from './controller/create-topics.ts'
 import type { Decide } from './controller/decision.ts'
 import { type DeletedTopicResult, deleteTopics, deleteUnfinishedTopics, type TopicReference } from './controller/delete-topics.ts'
-import { registerBroker } from './controller/register-broker.ts'
+import { registerSingleNode } from './controller/register-broker.ts'
 import { type ImageListener, ImagePublisher } from './image-publisher.ts'
 import { newInternalTopic } from './internal-topics.ts'
 import type { MetadataImage } from './metadata-image.ts'
@@ -91,7 +91,12 @@ export class ClusterMetadata {
     this.clusterId = elected.clusterId
     this.brokerEpoch = elected.brokerEpoch
     const prefix = clusterPrefix(elected.clusterId)
-    this.controller = new Controller(store, publisher, prefix, { epoch: elected.epoch, controllerCreated: elected.revision })
+    this.controller = new Controller({
+      store,
+      publisher,
+      prefix,
+      term: { epoch: elected.epoch, controllerCreated: elected.revision },
+    })
     this.producerIds = new ProducerIds(store, prefix)
     this.config = options.config
     this.config = this.configOf(publisher.image)
@@ -218,7 +223,7 @@ export class ClusterMetadata {
     const { id, rack = null, logDirs = [] } = this.options.node
     const incarnation = String(this.brokerEpoch)
     return this.controller.submit((image) =>
-      registerBroker(image, { id, epoch: this.brokerEpoch, incarnation, endpoints, rack, logDirs, cleanShutdown }),
+      registerSingleNode(image, { id, epoch: this.brokerEpoch, incarnation, endpoints, rack, logDirs, cleanShutdown }),
     )
   }
 

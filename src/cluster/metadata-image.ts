@@ -4,9 +4,11 @@
 import { type ConfigTexts, NO_CONFIGS } from '../config/effective.ts'
 import type { TopicId } from '../protocol/ids.ts'
 import {
+  type AliveRecord,
   type BrokerRecord,
   type ClusterRecord,
   type ConfigResourceType,
+  type ControllerRecord,
   decodePartition,
   decodeRecord,
   type PartitionRecord,
@@ -14,10 +16,23 @@ import {
   type TopicRecord,
 } from './metadata-records.ts'
 import { PersistentMap } from './persistent-map.ts'
-import type { Event, Revision } from './store/metadata-store.ts'
+import type { Entry, Event, LeaseId, Revision } from './store/metadata-store.ts'
 
 export interface BrokerRegistration extends BrokerRecord {
   readonly id: number
+}
+
+/** A broker that holds its lease. */
+export interface AliveBroker extends AliveRecord {
+  readonly id: number
+  /** When the key was made: what the broker's epoch comes from, and what commits are guarded by. */
+  readonly created: Revision
+  readonly lease: LeaseId | null
+}
+
+/** The broker that writes the metadata. */
+export interface ElectedController extends ControllerRecord {
+  readonly created: Revision
 }
 
 export interface TopicMetadata {
@@ -54,21 +69,34 @@ export interface MetadataDelta {
 interface Changes {
   cluster: ClusterRecord | null
   readonly brokers: Map<number, BrokerRegistration | undefined>
+  readonly alive: Map<number, AliveBroker | undefined>
+  controller: ElectedController | null
+  controllerSequence: string
   readonly records: Map<TopicId, TopicRecord | undefined>
-  readonly partitions: Map<TopicId, Map<number, PartitionRecord | undefined>>
+  readonly partitions: Map<TopicId, Map<number, StoredPartition | undefined>>
   readonly configs: Map<string, ConfigTexts | undefined>
   nextProducerId: bigint
+}
+
+interface StoredPartition {
+  readonly record: PartitionRecord
+  readonly modified: Revision
 }
 
 interface Parts {
   readonly revision: Revision
   readonly cluster: ClusterRecord | null
   readonly brokers: PersistentMap<number, BrokerRegistration>
+  readonly alive: PersistentMap<number, AliveBroker>
+  readonly controller: ElectedController | null
+  readonly controllerSequence: string
   readonly topics: PersistentMap<TopicId, TopicMetadata>
   readonly names: PersistentMap<string, TopicId>
   /** What topics are made of. The record may count fewer partitions than there are: the rest are being made. */
   readonly records: PersistentMap<TopicId, TopicRecord>
   readonly partitions: PersistentMap<TopicId, readonly PartitionRecord[]>
+  /** When each of `partitions` was last written. */
+  readonly revisions: PersistentMap<TopicId, readonly Revision[]>
   readonly configs: PersistentMap<string, ConfigTexts>
   readonly nextProducerId: bigint
 }
@@ -80,10 +108,14 @@ export class MetadataImage {
       revision: 0,
       cluster: null,
       brokers: PersistentMap.empty(),
+      alive: PersistentMap.empty(),
+      controller: null,
+      controllerSequence: '',
       topics: PersistentMap.empty(),
       names: PersistentMap.empty(),
       records: PersistentMap.empty(),
       partitions: PersistentMap.empty(),
+      revisions: PersistentMap.empty(),
       configs: PersistentMap.empty(),
       nextProducerId: 0n,
     })
@@ -125,6 +157,43 @@ export class MetadataImage {
   /** May hold replicas and lead: registered, not fenced, not shutting down. In the order of their ids. */
   activeBrokers(): BrokerRegistration[] {
     return this.brokers().filter((broker) => !broker.fenced && !broker.inControlledShutdown)
+  }
+
+  /** Undefined where nobody holds the lease of a broker with this id. */
+  alive(id: number): AliveBroker | undefined {
+    return this.parts.alive.get(id)
+  }
+
+  /** In the order of their ids. */
+  aliveBrokers(): AliveBroker[] {
+    return this.parts.alive.values().sort((a, b) => a.id - b.id)
+  }
+
+  /** Undefined where the broker does not hold a lease. Grows with each that it gets. */
+  aliveEpoch(id: number): number | undefined {
+    const alive = this.parts.alive.get(id)
+    return alive === undefined ? undefined : alive.created + (this.cluster?.epochBase ?? 0)
+  }
+
+  /** Registered, holding the lease that it registered with, not fenced and not shutting down: may lead, and join an ISR. */
+  mayLead(id: number): boolean {
+    const broker = this.parts.brokers.get(id)
+    return broker !== undefined && !broker.fenced && !broker.inControlledShutdown && this.aliveEpoch(id) === broker.epoch
+  }
+
+  /** Null while none is elected. */
+  get controller(): ElectedController | null {
+    return this.parts.controller
+  }
+
+  /** `epoch:commits` of the controllers so far; '' before the first. */
+  get controllerSequence(): string {
+    return this.parts.controllerSequence
+  }
+
+  /** When a partition was last written; 0 where it is not there. Partitions of topics that are still being made have one, too. */
+  partitionModified(id: TopicId, index: number): Revision {
+    return this.parts.revisions.get(id)?.[index] ?? 0
   }
 
   topic(name: string): TopicMetadata | undefined {
@@ -169,13 +238,16 @@ export class MetadataImage {
     const changes: Changes = {
       cluster: this.parts.cluster,
       brokers: new Map(),
+      alive: new Map(),
+      controller: this.parts.controller,
+      controllerSequence: this.parts.controllerSequence,
       records: new Map(),
       partitions: new Map(),
       configs: new Map(),
       nextProducerId: this.parts.nextProducerId,
     }
     for (const event of events) {
-      if ('put' in event) collect(changes, event.put.key, event.put.value)
+      if ('put' in event) collect(changes, event.put.key, event.put)
       else collect(changes, event.delete, undefined)
     }
     return this.with(revision, changes)
@@ -187,7 +259,8 @@ export class MetadataImage {
   }
 
   private with(revision: Revision, changes: Changes): { image: MetadataImage; delta: MetadataDelta } {
-    const partitions = this.parts.partitions.with(this.changedPartitionLists(changes))
+    const lists = this.changedPartitionLists(changes)
+    const partitions = this.parts.partitions.with(lists.records)
     const records = this.parts.records.with(changes.records)
 
     const topics = new Map<TopicId, TopicMetadata | undefined>()
@@ -216,10 +289,14 @@ export class MetadataImage {
       revision,
       cluster: changes.cluster,
       brokers: this.parts.brokers.with(changes.brokers),
+      alive: this.parts.alive.with(changes.alive),
+      controller: changes.controller,
+      controllerSequence: changes.controllerSequence,
       topics: this.parts.topics.with(topics),
       names: this.parts.names.with(names),
       records,
       partitions,
+      revisions: this.parts.revisions.with(lists.revisions),
       configs: this.parts.configs.with(changes.configs),
       nextProducerId: changes.nextProducerId,
     })
@@ -231,17 +308,26 @@ export class MetadataImage {
     return { image, delta: { revision, createdTopics, deletedTopics, changedPartitions, changedBrokers, changedConfigs } }
   }
 
-  private changedPartitionLists(changes: Changes): Map<TopicId, readonly PartitionRecord[] | undefined> {
-    const lists = new Map<TopicId, readonly PartitionRecord[] | undefined>()
+  private changedPartitionLists(changes: Changes) {
+    const records = new Map<TopicId, readonly PartitionRecord[] | undefined>()
+    const revisions = new Map<TopicId, readonly Revision[] | undefined>()
     for (const [id, changed] of changes.partitions) {
       const list = [...(this.parts.partitions.get(id) ?? [])]
+      const modified = [...(this.parts.revisions.get(id) ?? [])]
       for (const [index, partition] of changed) {
-        if (partition === undefined) delete list[index]
-        else list[index] = partition
+        if (partition === undefined) {
+          delete list[index]
+          delete modified[index]
+        } else {
+          list[index] = partition.record
+          modified[index] = partition.modified
+        }
       }
-      lists.set(id, list.some((partition) => partition !== undefined) ? list : undefined)
+      const any = list.some((partition) => partition !== undefined)
+      records.set(id, any ? list : undefined)
+      revisions.set(id, any ? modified : undefined)
     }
-    return lists
+    return { records, revisions }
   }
 
   /** What is other than in an image that was not made from this one, by comparing everything: for what comes after a gap. */
@@ -265,25 +351,35 @@ export class MetadataImage {
   }
 }
 
-function collect(changes: Changes, key: string, value: Uint8Array | undefined): void {
+function collect(changes: Changes, key: string, entry: Entry | undefined): void {
   const parsed = parseKey(key)
+  const value = entry?.value
   switch (parsed.kind) {
     case 'cluster':
       changes.cluster = value === undefined ? null : (decodeRecord(key, value) as unknown as ClusterRecord)
       break
     case 'broker':
-      changes.brokers.set(
-        parsed.id,
-        value === undefined ? undefined : { id: parsed.id, ...(decodeRecord(key, value) as unknown as BrokerRecord) },
-      )
+      changes.brokers.set(parsed.id, value === undefined ? undefined : brokerRegistration(parsed.id, key, value))
+      break
+    case 'alive':
+      changes.alive.set(parsed.id, entry === undefined ? undefined : aliveBroker(parsed.id, entry))
+      break
+    case 'controller':
+      changes.controller = entry === undefined ? null : electedController(entry)
+      break
+    case 'controllerSequence':
+      changes.controllerSequence = value === undefined ? '' : Buffer.from(value).toString()
       break
     case 'topic':
       changes.records.set(parsed.id, value === undefined ? undefined : (decodeRecord(key, value) as unknown as TopicRecord))
       break
     case 'partition': {
-      const changed = changes.partitions.get(parsed.topicId) ?? new Map<number, PartitionRecord | undefined>()
+      const changed = changes.partitions.get(parsed.topicId) ?? new Map<number, StoredPartition | undefined>()
       changes.partitions.set(parsed.topicId, changed)
-      changed.set(parsed.index, value === undefined ? undefined : decodePartition(key, value))
+      changed.set(
+        parsed.index,
+        entry === undefined ? undefined : { record: decodePartition(key, entry.value), modified: entry.modified },
+      )
       break
     }
     case 'config':
@@ -296,6 +392,24 @@ function collect(changes: Changes, key: string, value: Uint8Array | undefined): 
       if (value !== undefined) changes.nextProducerId = BigInt(decodeRecord(key, value)['next'] as string)
       break
   }
+}
+
+/** Records of earlier versions name no machine. */
+function brokerRegistration(id: number, key: string, value: Uint8Array): BrokerRegistration {
+  const record = decodeRecord(key, value) as unknown as Omit<BrokerRecord, 'machine'> & Partial<BrokerRecord>
+  return { ...record, id, machine: record.machine ?? null }
+}
+
+/** That of a single node names no epoch. */
+function electedController({ key, value, created }: Entry): ElectedController {
+  const { brokerId, brokerEpoch = -1 } = decodeRecord(key, value) as unknown as Partial<ControllerRecord> & { brokerId: number }
+  return { brokerId, brokerEpoch, created }
+}
+
+/** A single node's says no more than that it is there. */
+function aliveBroker(id: number, { key, value, created, lease }: Entry): AliveBroker {
+  const nothing: AliveRecord = { incarnation: '', previousEpoch: null, endpoints: [], rack: null, machine: null, logDirs: [] }
+  return { ...nothing, ...(decodeRecord(key, value) as unknown as Partial<AliveRecord>), id, created, lease }
 }
 
 /** Undefined until its partitions are there. One that lacks is a mistake of the store's writer; nobody is shown a hole. */

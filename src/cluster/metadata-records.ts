@@ -28,10 +28,30 @@ export interface BrokerRecord {
   readonly incarnation: string
   readonly endpoints: readonly BrokerEndpoint[]
   readonly rack: string | null
+  /** Brokers on one machine fail together. Null: alone on its own. */
+  readonly machine: string | null
   readonly fenced: boolean
   readonly inControlledShutdown: boolean
   /** Ids of its log directories. */
   readonly logDirs: readonly string[]
+}
+
+/** `alive/<id>`: there while its broker holds the lease, written by that broker. */
+export interface AliveRecord {
+  /** Of the process: a broker that lost its lease and lives on has the same. */
+  readonly incarnation: string
+  /** The epoch in which its last process stopped without losing anything; null where nobody can say so. */
+  readonly previousEpoch: number | null
+  readonly endpoints: readonly BrokerEndpoint[]
+  readonly rack: string | null
+  readonly machine: string | null
+  readonly logDirs: readonly string[]
+}
+
+/** `ctl`: there while the controller's broker holds its lease. */
+export interface ControllerRecord {
+  readonly brokerId: number
+  readonly brokerEpoch: number
 }
 
 /** `topics/<topicId>`. Partitions from `partitionCount` on are not there yet. */
@@ -57,7 +77,7 @@ export interface PartitionRecord {
   readonly isr: readonly number[]
   /** Replicas outside the ISR that still have everything acknowledged (KIP-966). Empty while the ISR reaches min.insync.replicas. */
   readonly elr: readonly number[]
-  /** Where the ISR and ELR are empty: the last that led. */
+  /** While nobody leads: the last that did. It is elected, and may lack records, where the ISR and ELR are empty. */
   readonly lastKnownLeader: number
   /** Elected uncleanly, and not alone in its ISR for long enough to be trusted. */
   readonly recovering: boolean
@@ -79,7 +99,10 @@ export type RecordKey =
   | { readonly kind: 'partition'; readonly topicId: TopicId; readonly index: number }
   | { readonly kind: 'config'; readonly type: ConfigResourceType; readonly name: string }
   | { readonly kind: 'producerIds' }
-  /** `names/`, `alive/`, `ctl`, `ctl-seq` and whatever later versions add. */
+  | { readonly kind: 'alive'; readonly id: number }
+  | { readonly kind: 'controller' }
+  | { readonly kind: 'controllerSequence' }
+  /** `names/`, and whatever later versions add. */
   | { readonly kind: 'other' }
 
 export const keys = {
@@ -112,6 +135,12 @@ export function parseKey(key: string): RecordKey {
       return { kind: 'config', type: second as ConfigResourceType, name: key.slice(kind.length + second.length + 2) }
     case keys.producerIds:
       return { kind: 'producerIds' }
+    case 'alive':
+      return { kind: 'alive', id: Number(second) }
+    case keys.controller:
+      return { kind: 'controller' }
+    case keys.controllerSequence:
+      return { kind: 'controllerSequence' }
     default:
       return { kind: 'other' }
   }

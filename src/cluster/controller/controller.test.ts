@@ -14,7 +14,7 @@ import { type CommitResult, type Guard, type MetadataStore, type Op, OutcomeUnkn
 import { Controller, decodeEpoch, encodeSequence } from './controller.ts'
 import { createTopics } from './create-topics.ts'
 import { deleteTopics, deleteUnfinishedTopics } from './delete-topics.ts'
-import { registerBroker } from './register-broker.ts'
+import { registerSingleNode } from './register-broker.ts'
 
 const PREFIX = '/moldau/cluster/'
 const ETCD_LIMITS = { opsPerCommit: 128, bytesPerCommit: 1.5 * 1024 * 1024 }
@@ -36,9 +36,9 @@ async function elect(store: MetadataStore): Promise<{ controller: Controller; pu
     [],
   )
   const publisher = await ImagePublisher.start(store, PREFIX)
-  const controller = new Controller(store, publisher, PREFIX, { epoch, controllerCreated: won.revision })
+  const controller = new Controller({ store, publisher, prefix: PREFIX, term: { epoch, controllerCreated: won.revision } })
   await controller.submit((image) =>
-    registerBroker(image, { id: 1, epoch: 1, incarnation: 'x', endpoints: [], rack: null, logDirs: [], cleanShutdown: true }),
+    registerSingleNode(image, { id: 1, epoch: 1, incarnation: 'x', endpoints: [], rack: null, logDirs: [], cleanShutdown: true }),
   )
   return { controller, publisher }
 }

@@ -13,7 +13,7 @@ import { createPartitions, type GrownTopic } from './create-partitions.ts'
 import { createTopics, type NewTopic } from './create-topics.ts'
 import type { Decision, DecisionContext } from './decision.ts'
 import { deleteTopics } from './delete-topics.ts'
-import { registerBroker } from './register-broker.ts'
+import { registerSingleNode } from './register-broker.ts'
 
 const TOPIC = 2
 const BROKER = 4
@@ -42,7 +42,7 @@ function after(image: MetadataImage, { steps }: Decision<unknown>): MetadataImag
 
 const broker = (id: number) => ({ id, epoch: id, incarnation: 'x', endpoints: [], rack: null, logDirs: [], cleanShutdown: true })
 const clusterOf = (...ids: number[]) =>
-  ids.reduce((image, id) => after(image, registerBroker(image, broker(id))), MetadataImage.empty())
+  ids.reduce((image, id) => after(image, registerSingleNode(image, broker(id))), MetadataImage.empty())
 const single = clusterOf(1)
 
 const topic = (name: string, change: Partial<NewTopic> = {}): NewTopic => ({
@@ -508,18 +508,18 @@ suite('registering a broker', () => {
     const image = withTopics(topic('a', { numPartitions: 2 }))
     const epochs = (from: MetadataImage) =>
       from.topic('a')!.partitions.map(({ leaderEpoch, partitionEpoch }) => [leaderEpoch, partitionEpoch])
-    const clean = after(image, registerBroker(image, { ...broker(1), epoch: 7 }))
+    const clean = after(image, registerSingleNode(image, { ...broker(1), epoch: 7 }))
     assert.deepEqual(epochs(clean), [
       [0, 0],
       [0, 0],
     ])
     assert.equal(clean.broker(1)?.epoch, 7)
-    const unclean = after(image, registerBroker(image, { ...broker(1), epoch: 8, cleanShutdown: false }))
+    const unclean = after(image, registerSingleNode(image, { ...broker(1), epoch: 8, cleanShutdown: false }))
     assert.deepEqual(epochs(unclean), [
       [1, 1],
       [1, 1],
     ])
-    const other = after(image, registerBroker(image, { ...broker(2), cleanShutdown: false }))
+    const other = after(image, registerSingleNode(image, { ...broker(2), cleanShutdown: false }))
     assert.deepEqual(epochs(other), [
       [0, 0],
       [0, 0],
