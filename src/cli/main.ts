@@ -24,6 +24,7 @@ const commands: Readonly<Record<string, CommandEntry>> = {
   },
   backup: { summary: 'copy all data as it is at one moment, while the broker runs', load: () => import('./backup.ts') },
   restore: { summary: 'put a backup into a new data directory', load: () => import('./restore.ts') },
+  adopt: { summary: 'take over the data of an Apache Kafka on this machine', load: () => import('./adopt.ts') },
   'dump-log': { summary: 'print what is in segment files', load: () => import('./dump-log.ts') },
 }
 

@@ -11,7 +11,7 @@ export const againstKafka = process.env['TEST_BROKER'] === 'apache-kafka'
 /** Ours names the port that it serves, Kafka was told which. */
 const READY = /Kafka Server started(?:: moldau \S+, node \d+ on \S+:(\d+), data in .+, ready in \d+ ms)?/
 /** A machine busy with other tests may take a while. */
-const READY_WITHIN_MS = againstKafka ? 120_000 : 30_000
+const READY_WITHIN_MS = { ours: 30_000, apacheKafka: 120_000 }
 
 export interface BrokerProcess {
   readonly bootstrapServers: string
@@ -33,11 +33,14 @@ export interface BrokerProcessOptions {
   readonly config?: Readonly<Record<string, string>>
   /** More arguments to `moldau start`. */
   readonly args?: readonly string[]
+  /** Apache Kafka in its place, which ignores `args`. Default: what TEST_BROKER says. */
+  readonly apacheKafka?: boolean
 }
 
 /** Resolves when the broker serves; rejects with what it wrote if it ends before that. */
 export async function startBrokerProcess(dataDirectory: string, options: BrokerProcessOptions = {}): Promise<BrokerProcess> {
   const { command, args, port } = await commandLine(dataDirectory, options)
+  const readyWithinMs = READY_WITHIN_MS[(options.apacheKafka ?? againstKafka) ? 'apacheKafka' : 'ours']
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: root, env: environment() })
   const killWithUs = () => child.kill('SIGKILL')
   process.once('exit', killWithUs)
@@ -47,8 +50,8 @@ export async function startBrokerProcess(dataDirectory: string, options: BrokerP
   const match = await new Promise<RegExpExecArray>((resolve, reject) => {
     const timer = setTimeout(() => {
       child.kill('SIGKILL')
-      reject(new Error(`no broker within ${READY_WITHIN_MS} ms:\n${output}`))
-    }, READY_WITHIN_MS)
+      reject(new Error(`no broker within ${readyWithinMs} ms:\n${output}`))
+    }, readyWithinMs)
     const read = (chunk: Buffer) => {
       output += chunk
       const ready = READY.exec(output)
@@ -87,8 +90,9 @@ export function environment(): NodeJS.ProcessEnv {
   return { ...env, PATH: `${dirname(process.execPath)}:${env['PATH']}` }
 }
 
-async function commandLine(dataDirectory: string, { port = 0, config = {}, args = [] }: BrokerProcessOptions) {
-  if (againstKafka) return (await import('./apache-kafka-command.ts')).apacheKafkaCommand(dataDirectory, port, config)
+async function commandLine(dataDirectory: string, options: BrokerProcessOptions) {
+  const { port = 0, config = {}, args = [], apacheKafka = againstKafka } = options
+  if (apacheKafka) return (await import('./apache-kafka-command.ts')).apacheKafkaCommand(dataDirectory, port, config)
   const settings = Object.entries(config).flatMap(([key, value]) => ['--set', `${key}=${value}`])
   const moldau = join(root, 'bin', 'moldau')
   return {
