@@ -30,7 +30,12 @@ async function changesUpTo(store: MetadataStore, prefix: string, after: number, 
 const batches = (changes: readonly Change[]) =>
   changes.flatMap((change) => (change.kind === 'batch' ? [`${change.revision}: ${change.events.map(shown).join(' ')}`] : []))
 
-export function storeConformance(name: string, make: MakeStore): void {
+export interface Differences {
+  /** Default: true. etcd tells it every ten minutes, and some versions too early: its watches leave it out. */
+  readonly tellsProgress?: boolean
+}
+
+export function storeConformance(name: string, make: MakeStore, { tellsProgress = true }: Differences = {}): void {
   suite(`${name} is a metadata store`, () => {
     const it = (sentence: string, run: (store: MetadataStore) => Promise<void>) =>
       test(sentence, async () => {
@@ -178,7 +183,8 @@ export function storeConformance(name: string, make: MakeStore): void {
       )
     })
 
-    it('a watch says how far it is where nothing happens below its prefix', async (store) => {
+    const itTellsProgress = tellsProgress ? it : () => {}
+    itTellsProgress('a watch says how far it is where nothing happens below its prefix', async (store) => {
       const before = (await store.identity()).revision
       const { revision } = await store.commit([], [put('elsewhere')], [])
       const changes = await changesUpTo(store, 'w/', before, revision)

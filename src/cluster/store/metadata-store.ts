@@ -82,8 +82,12 @@ export class OutcomeUnknown extends Error {
 /** The store cannot do what was asked, and has not done it. */
 export class StoreError extends Error {
   override readonly name = 'StoreError'
-  /** unavailable: could not be reached, may be tried again. invalid: never will. closed, failed: not in this process any more. locked: another process has it. corrupt: its files are damaged. */
-  readonly reason: 'unavailable' | 'invalid' | 'closed' | 'failed' | 'locked' | 'corrupt'
+  /**
+   * unavailable: could not be reached, may be tried again. full: takes nothing more until its operator has made room. denied: not
+   * with these credentials. compacted: that far back is not known any more. invalid: never will. closed, failed: not in this
+   * process any more. locked: another process has it. corrupt: its files are damaged.
+   */
+  readonly reason: 'unavailable' | 'full' | 'denied' | 'compacted' | 'invalid' | 'closed' | 'failed' | 'locked' | 'corrupt'
 
   constructor(reason: StoreError['reason'], message: string, options?: ErrorOptions) {
     super(message, options)
