@@ -2,6 +2,7 @@
 // verifications.ts) over batches in memory, which are committed some time after they were written; a leader that dies, and is followed
 // by one that knows what is committed and perhaps more; and a consumer of committed records that reads along.
 
+import assert from 'node:assert/strict'
 import { decodeFetched } from '../client/fetched-records.ts'
 import type { MarkerResult, TxnMarker } from '../coordinators/transaction/marker-sender.ts'
 import type { AbortedTransaction } from '../log/aborted-index.ts'
@@ -47,6 +48,8 @@ export class SimulatedPartition implements AppendTarget {
   /** Values of committed records, in the order in which a consumer has got them that reads now and then. */
   readonly seen: string[] = []
   private readOffset = 0n
+  /** The last stable offset that somebody was told. */
+  private stable = 0n
   private readonly clock: SimClock
   private readonly dice: Dice
   private readonly happens: (outOf: number) => boolean
@@ -165,6 +168,8 @@ export class SimulatedPartition implements AppendTarget {
 
   private read(from: bigint): { readonly values: readonly string[]; readonly nextOffset: bigint } {
     const stable = this.producers.transactions.lastStableOffset(this.highWatermark)
+    assert(stable >= this.stable, `${this} is stable up to ${stable}, it was up to ${this.stable}`)
+    this.stable = stable
     const batches = this.batches.filter(({ baseOffset, lastOffset }) => baseOffset >= from && lastOffset < stable)
     if (batches.length === 0) return { values: [], nextOffset: from }
     const { records, nextOffset } = decodeFetched(Buffer.concat(batches.map(({ bytes }) => bytes)), {

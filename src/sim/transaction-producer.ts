@@ -3,8 +3,10 @@
 
 import assert from 'node:assert/strict'
 import type { ProducerSupport } from '../coordinators/transaction/producer-support.ts'
+import type { ProducerIdentity } from '../coordinators/transaction/transactions.ts'
 import { ErrorCode, type ErrorName, errorName, KafkaError } from '../protocol/error-codes.ts'
 import { RecordBatchBuilder } from '../protocol/records/batch-builder.ts'
+import { baseSequence } from '../protocol/records/batch-header.ts'
 import { type Attempt, TIMEOUT_MS, type World } from './transaction-world.ts'
 
 /** Answers that a producer waits a little for, and asks again. */
@@ -19,6 +21,9 @@ const PATIENCE: ReadonlySet<ErrorName> = new Set<ErrorName>([
 ])
 /** Said to all that its time is over, or that the coordinator has forgotten the id. */
 const OVER: ReadonlySet<ErrorName> = new Set<ErrorName>(['PRODUCER_FENCED', 'INVALID_PRODUCER_ID_MAPPING'])
+
+/** What a producer gives up waiting for gets there by then. */
+const LATEST_MS = 3_000
 
 interface Written {
   readonly partition: number
@@ -53,7 +58,7 @@ export class SimulatedProducer {
     return this.support === 'implicit'
   }
 
-  private get identity() {
+  private get identity(): ProducerIdentity {
     const { transactionalId, producerId, producerEpoch } = this
     return { transactionalId, producerId, producerEpoch }
   }
@@ -120,13 +125,17 @@ export class SimulatedProducer {
     world.attempts.set(name, attempt)
     const partitions = world.partitions.map(({ index }) => index).filter(() => world.dice.below(2) === 0)
     let isWell = true
-    for (const partition of partitions) {
+    // It dies, anywhere on the way.
+    const lives = world.happens(25) ? world.dice.below(partitions.length + 1) : partitions.length
+    for (const [count, partition] of partitions.entries()) {
+      if (count === lives) return false
       if (world.happens(40)) await world.sleep(world.dice.below(3 * TIMEOUT_MS))
       if (!(await this.write(attempt, partition, name))) {
         isWell = false
         break
       }
     }
+    if (lives < partitions.length) return false
     if (world.happens(30)) await world.sleep(world.dice.below(3 * TIMEOUT_MS))
     // Producers of the older rules keep quiet about transactions that they have written nothing in.
     if (partitions.length === 0 && !this.isNewer) {
@@ -171,33 +180,61 @@ export class SimulatedProducer {
 
   /** @param before the batch that is on its way before it: while that is not settled, a gap is no reason to give up */
   private async send(attempt: Attempt, written: Written, before: Promise<ErrorName> | undefined): Promise<ErrorName> {
+    const { world, identity } = this
+    if (world.happens(40)) {
+      // It gives up waiting, and what it has sent is still on its way.
+      this.hasGap = true
+      world.note(() => `${this.name} gives up ${written.value}`)
+      world.clock.timer(world.dice.below(LATEST_MS), () => void this.sendLate(identity, written))
+      return 'REQUEST_TIMED_OUT'
+    }
+    const { leaderEpoch } = world.partitions[written.partition]
     let isFirst = before === undefined
     void before?.then(() => {
       isFirst = true
     })
     for (;;) {
       const alone = isFirst
-      const { error } = await this.ask(`write ${written.value}`, async () => ({ errorCode: await this.sendOnce(written) }))
+      const { error } = await this.ask(`write ${written.value}`, async () => ({
+        errorCode: await this.sendOnce(identity, written),
+      }))
       if (error === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && !alone) {
         if ((await before) === 'NONE') continue
+        this.hasGap = true
       } else if (error === 'NONE') {
         attempt.written.push(written.value)
       } else {
+        // As in Kafka, who was forgotten and had a marker written since has to begin at 0; and a new leader that has not heard of a
+        // producer takes the first batch to come, where the one before it has not come first.
+        const isExcused = world.forgetsProducers || world.partitions[written.partition].leaderEpoch !== leaderEpoch
+        const isOutOfOrder = error === 'OUT_OF_ORDER_SEQUENCE_NUMBER'
+        assert(!isOutOfOrder || isExcused, `${written.value} is out of order, and was sent in order`)
         this.hasGap = true
       }
       return error
     }
   }
 
-  private async sendOnce({ partition: index, batch }: Written): Promise<number> {
+  private async sendLate(identity: ProducerIdentity, written: Written): Promise<void> {
+    try {
+      const errorCode = await this.sendOnce(identity, written)
+      this.world.note(
+        () => `${this.name} late as ${identity.producerId}/${identity.producerEpoch}: ${written.value}: ${errorName(errorCode)}`,
+      )
+    } catch (error) {
+      this.world.fail(error)
+    }
+  }
+
+  private async sendOnce(identity: ProducerIdentity, { partition: index, batch }: Written): Promise<number> {
     const { world } = this
     const partition = world.partitions[index]
     const { leaderEpoch } = partition
-    const sequence = batch.readInt32BE(53)
+    const sequence = baseSequence(batch)
     try {
-      const verification = partition.verifications.begin(this.producerId, this.producerEpoch, sequence)
+      const verification = partition.verifications.begin(identity.producerId, identity.producerEpoch, sequence)
       if (verification !== null) {
-        const request = { ...this.identity, topics: [{ name: 't', partitions: [index] }] }
+        const request = { ...identity, topics: [{ name: 't', partitions: [index] }] }
         const [result] = await world.coordinator.verifyOrAddPartitions(request, this.support)
         const errorCode = result.resultsByPartition[0].partitionErrorCode
         if (errorCode !== ErrorCode.NONE) return errorCode

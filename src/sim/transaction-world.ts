@@ -76,7 +76,7 @@ export class World {
     this.producersExpireMs = this.dice.below(3) === 0 ? PRODUCERS_EXPIRE_MS : Number.POSITIVE_INFINITY
     // Some ids come to the end of their epochs on the way.
     for (const transactionalId of IDS)
-      if (this.dice.below(2) === 0) this.records.push(wornOut(transactionalId, this.producerIds++))
+      if (this.dice.below(2) === 0) this.records.push(wornOut(transactionalId, this.producerIds++, 32_755 + this.dice.below(12)))
     this.coordinator = this.appoint()
   }
 
@@ -100,6 +100,10 @@ export class World {
 
   rethrow(): void {
     if (this.failure !== undefined) throw this.failure
+  }
+
+  get forgetsProducers(): boolean {
+    return Number.isFinite(this.producersExpireMs)
   }
 
   async start(): Promise<void> {
@@ -212,11 +216,11 @@ export class World {
 }
 
 /** As the log of a long life has left it. */
-function wornOut(transactionalId: string, producerId: bigint): LogRecord {
+function wornOut(transactionalId: string, producerId: bigint, producerEpoch: number): LogRecord {
   const key = TransactionLogRecord.encodeKey({ transactionalId })
   const value = TransactionLogRecord.encodeValue({
     producerId,
-    producerEpoch: 32_755,
+    producerEpoch,
     transactionTimeoutMs: TIMEOUT_MS,
     transactionStatus: 0,
     transactionPartitions: null,
