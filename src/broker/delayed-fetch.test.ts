@@ -13,6 +13,7 @@ function world(minBytes: number) {
       timers.add(run)
       return { cancel: () => timers.delete(run) }
     },
+    soon() {},
   }
   const state = { bytes: 0, urgent: false, abandon: () => {}, pending: undefined as Promise<FetchAttempt> | undefined }
   const partition = { fetchers: new Set<() => void>() }

@@ -10,7 +10,7 @@ import type { RequestInput } from '../protocol/schema.ts'
 import { type FetchContext, type FetchPartition, FetchSessions, type PartitionResponse } from './fetch-sessions.ts'
 
 let nowMs = 0
-const clock: Clock = { wallMs: () => nowMs, monotonicMs: () => nowMs, timer: () => ({ cancel() {} }) }
+const clock: Clock = { wallMs: () => nowMs, monotonicMs: () => nowMs, timer: () => ({ cancel() {} }), soon() {} }
 const sessions = (slots = 10) => new FetchSessions(slots, clock, seededRandom(1))
 
 function request(

@@ -12,6 +12,8 @@ export interface Clock {
   monotonicMs(): number
   /** Runs once, after `delayMs` of monotonic time. */
   timer(delayMs: number, run: () => void): Timer
+  /** Runs at the end of this turn of the event loop, when all that had arrived has been looked at: work that is cheaper for many at once. */
+  soon(run: () => void): void
 }
 
 /** setTimeout takes 32 bits; anything longer fires at once. A wait that long is as good as this one. */
@@ -24,6 +26,7 @@ export const realClock: Clock = {
     const handle = setTimeout(run, Math.min(delayMs, LONGEST_DELAY_MS))
     return { cancel: () => clearTimeout(handle) }
   },
+  soon: (run) => void setImmediate(run),
 }
 
 /** Runs `work` every `periodMs`, the next run counted from the end of the last. */

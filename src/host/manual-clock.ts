@@ -36,6 +36,10 @@ export class ManualClock implements Clock {
     return { cancel: () => void this.alarms.delete(alarm) }
   }
 
+  soon(run: () => void): void {
+    queueMicrotask(run)
+  }
+
   /** Moves on, and runs what falls due on the way, in the order of its time. */
   advance(ms: number): void {
     const end = this.nowMs + ms

@@ -1,6 +1,7 @@
 // Brings the batches of one log to its files: one vectored write at a time, which takes all that has queued during the last one
 // (group commit), and one sync at a time, shared by all that was written before it began. Batches are queued without a promise.
 
+import type { Clock } from '../host/clock.ts'
 import type { FlushTimer } from './flush-timer.ts'
 import { DEFAULT_FLUSH_INTERVAL_MS, type LogConfig, UNLIMITED } from './log-config.ts'
 import type { Segment, SegmentStorage } from './segment.ts'
@@ -36,7 +37,7 @@ export class LogWriter {
   flushedOffset: bigint
   /** Bytes that wait to be written, or are being written. */
   pendingBytes = 0
-  private readonly storage: SegmentStorage
+  private readonly storage: SegmentStorage & { readonly clock: Clock }
   private readonly directory: string
   private readonly hooks: WriterHooks
   private readonly flushTimer: FlushTimer
@@ -63,7 +64,7 @@ export class LogWriter {
   private failure: Error | undefined
 
   constructor(
-    storage: SegmentStorage,
+    storage: SegmentStorage & { readonly clock: Clock },
     directory: string,
     hooks: WriterHooks,
     flushTimer: FlushTimer,
@@ -84,8 +85,8 @@ export class LogWriter {
     this.queue.push(batch)
     this.pendingBytes += batch.bytes.length
     if (this.writing === undefined) {
-      // Not at once: what the same turn of the event loop appends goes into the same write.
-      this.writing = Promise.resolve().then(() => this.writeQueued())
+      // Not at once: what the same turn of the event loop appends, from all connections, goes into the same write.
+      this.writing = new Promise<void>((resolve) => this.storage.clock.soon(resolve)).then(() => this.writeQueued())
     }
   }
 

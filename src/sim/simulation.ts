@@ -160,6 +160,10 @@ export class SimClock implements Clock {
     })
   }
 
+  soon(run: () => void): void {
+    queueMicrotask(run)
+  }
+
   /** Somebody sets the clock. */
   jump(ms: number): void {
     this.offsetMs += ms

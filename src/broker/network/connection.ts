@@ -70,6 +70,7 @@ export class Connection {
   /** Every request under way is a produce request. */
   private onlyProduces = true
   private awaitingAdmission = false
+  private releasing = false
   private paused = false
   private ended = false
   private closed = false
@@ -200,14 +201,22 @@ export class Connection {
     answer.then(
       (value) => {
         slot.answer = value
-        this.release()
+        this.releaseSoon()
       },
       (error: Error) => this.cut(error.message),
     )
   }
 
+  /** Not at once: one write of the disk answers many requests, and their answers leave in one write, too. */
+  private releaseSoon(): void {
+    if (this.releasing) return
+    this.releasing = true
+    queueMicrotask(() => this.release())
+  }
+
   /** Sends every answer that has no unanswered request before it. */
   private release(): void {
+    this.releasing = false
     const ready: Answer[] = []
     while (this.started.length > 0 && this.started[0].answer !== undefined) ready.push(this.started.shift()!.answer!)
     if (ready.length === 0) return
