@@ -4,7 +4,13 @@ import { basename } from 'node:path'
 import { dumpOffsetIndex, dumpProducerSnapshot, dumpTimeIndex, dumpTransactionIndex, type IndexFlags } from './dump-indexes.ts'
 import { dumpSegment } from './dump-segment.ts'
 import { Printer } from './printer.ts'
-import { offsetsDecoder, plainDecoder, type RecordDecoder } from './record-decoder.ts'
+import {
+  clusterMetadataDecoder,
+  offsetsDecoder,
+  plainDecoder,
+  type RecordDecoder,
+  transactionLogDecoder,
+} from './record-decoder.ts'
 import { integer, runTool, text, toolCommand, UsageError } from './tool.ts'
 
 const definition = {
@@ -27,6 +33,8 @@ interface Flags extends IndexFlags {
   readonly deepIteration?: boolean
   readonly skipRecordMetadata?: boolean
   readonly offsetsDecoder?: boolean
+  readonly transactionLogDecoder?: boolean
+  readonly clusterMetadataDecoder?: boolean
   readonly keyDecoderClass?: string
   readonly valueDecoderClass?: string
   readonly maxBytes?: number
@@ -35,12 +43,17 @@ interface Flags extends IndexFlags {
 export async function run(args: string[]): Promise<void> {
   const command = toolCommand(definition)
     .addOption(
-      text('--files <paths>', 'files to print, separated by commas: .log, .index, .timeindex, .txnindex, .snapshot (required)'),
+      text(
+        '--files <paths>',
+        'files to print, separated by commas: .log, .index, .timeindex, .txnindex, .snapshot, .checkpoint (required)',
+      ),
     )
     .option('--print-data-log', 'print records with their keys and values')
     .option('--deep-iteration', 'print records, without keys and values')
     .option('--skip-record-metadata', 'print nothing of records but keys and values')
     .option('--offsets-decoder', 'read records as those of __consumer_offsets')
+    .option('--transaction-log-decoder', 'read records as those of __transaction_state')
+    .option('--cluster-metadata-decoder', "read records as those of __cluster_metadata, the log of Kafka's controllers")
     .addOption(
       text(
         '--key-decoder-class <class>',
@@ -70,7 +83,8 @@ export async function run(args: string[]): Promise<void> {
 async function dump(path: string, flags: Flags, printer: Printer): Promise<string[]> {
   const name = basename(path)
   switch (name.slice(name.lastIndexOf('.'))) {
-    case '.log': {
+    case '.log':
+    case '.checkpoint': {
       const decoder = decoderOf(flags)
       const printContents = flags.printDataLog === true || decoder.isChosen
       return dumpSegment(path, printer, {
@@ -96,6 +110,8 @@ async function dump(path: string, flags: Flags, printer: Printer): Promise<strin
 
 function decoderOf(flags: Flags): { decode: RecordDecoder; isChosen: boolean } {
   if (flags.offsetsDecoder) return { decode: offsetsDecoder, isChosen: true }
+  if (flags.transactionLogDecoder) return { decode: transactionLogDecoder, isChosen: true }
+  if (flags.clusterMetadataDecoder) return { decode: clusterMetadataDecoder, isChosen: true }
   const { keyDecoderClass, valueDecoderClass } = flags
   const isChosen = (keyDecoderClass ?? valueDecoderClass) !== undefined
   return { decode: plainDecoder(keyDecoderClass ?? 'StringDecoder', valueDecoderClass ?? 'StringDecoder'), isChosen }

@@ -3,6 +3,7 @@
 import { basename } from 'node:path'
 import { codecName, isCodecId } from '../bytes/compression/codecs.ts'
 import { DecodeError } from '../bytes/reader.ts'
+import { decodeControllerControlRecord } from '../protocol/internal-records/controller-control-records.ts'
 import {
   baseOffset,
   baseSequence,
@@ -25,6 +26,7 @@ import {
 } from '../protocol/records/batch-header.ts'
 import { readControlRecord } from '../protocol/records/control-record.ts'
 import { RecordCursor } from '../protocol/records/record-cursor.ts'
+import { messageJson } from './message-json.ts'
 import type { Printer } from './printer.ts'
 import type { RecordDecoder } from './record-decoder.ts'
 import { baseOffsetOf, SegmentFile } from './segment-file.ts'
@@ -42,7 +44,7 @@ export interface DumpSegmentOptions {
 /** Holds one batch at a time. Resolves with what is wrong with the file, a line each. */
 export async function dumpSegment(path: string, printer: Printer, options: DumpSegmentOptions): Promise<string[]> {
   await using segment = await SegmentFile.open(path)
-  await printer.line(`Log starting offset: ${baseOffsetOf(path)}`)
+  await printer.line(firstLine(path))
   const gaps: string[] = []
   let previous = -1n
   let position = 0
@@ -72,6 +74,13 @@ export async function dumpSegment(path: string, printer: Printer, options: DumpS
     await printer.line(`Found ${segment.size - position} invalid bytes at the end of ${basename(path)}`)
   }
   return gaps.length === 0 ? [] : [`Non-consecutive offsets in ${path}`, ...gaps]
+}
+
+/** A snapshot of Kafka's controllers is named for the end of what it stands for, and its epoch. */
+function firstLine(path: string): string {
+  const snapshot = /(\d{20})-(\d{10})\.checkpoint$/.exec(path)
+  if (snapshot === null) return `Log starting offset: ${baseOffsetOf(path)}`
+  return `Snapshot end offset: ${BigInt(snapshot[1])}, epoch: ${Number(snapshot[2])}`
 }
 
 /** Sequence numbers wrap from the greatest int32 to 0. */
@@ -120,7 +129,7 @@ function recordLine(batch: Buffer, record: RecordCursor, options: DumpSegmentOpt
       `sequence: ${sequence(baseSequence(batch), record.offsetDelta)}`,
       `headerKeys: [${record.headers.map((header) => header.key).join()}]`,
     )
-    if (isControl(batch)) parts.push(controlText(batch))
+    if (isControl(batch)) parts.push(controlText(batch, value))
   }
   if (options.printContents && !isControl(batch)) {
     const decoded = options.decode(key, value, record.offset)
@@ -131,9 +140,24 @@ function recordLine(batch: Buffer, record: RecordCursor, options: DumpSegmentOpt
   return parts.length === 1 ? '' : parts.join(' ')
 }
 
-function controlText(batch: Buffer): string {
+function controlText(batch: Buffer, value: Buffer | null): string {
   const control = readControlRecord(batch)
   if (control === undefined) return ''
-  if (control.type === 'other') return `controlType: ${control.id}`
+  if (control.type === 'other') return controllerText(control.id, value)
   return `endTxnMarker: ${control.type.toUpperCase()} coordinatorEpoch: ${control.coordinatorEpoch}`
+}
+
+/** As Kafka's tool names them: one of them with a colon. */
+const CONTROLLER_RECORDS = new Map([
+  [2, 'LeaderChange:'],
+  [3, 'SnapshotHeader'],
+  [4, 'SnapshotFooter'],
+  [5, 'KRaftVersion'],
+  [6, 'KRaftVoters'],
+])
+
+function controllerText(id: number, value: Buffer | null): string {
+  const record = decodeControllerControlRecord(id, value)
+  if (record === undefined) return `controlType: UNKNOWN(${id})`
+  return `${CONTROLLER_RECORDS.get(id)} ${messageJson(record.message, record.version, record.value)}`
 }

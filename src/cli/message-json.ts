@@ -17,8 +17,15 @@ function structJson(fields: Fields, version: number, value: Record<string, unkno
 
 function isAbsentTag(field: Field, version: number, value: unknown): boolean {
   if (!within(field.taggedVersions, version)) return false
-  // Ids: all zeros. Other types of tagged fields do not occur in stored records so far, and are shown.
-  return value === field.defaultValue || (field.shape.kind === 'uuid' && /^A+$/.test(value as string))
+  if (field.defaultValue !== undefined) return value === field.defaultValue
+  switch (field.shape.kind) {
+    case 'uuid':
+      return /^A+$/.test(value as string)
+    case 'array':
+      return (value as unknown[]).length === 0
+    default:
+      return value === 0 || value === 0n || value === '' || value === false
+  }
 }
 
 function valueJson(shape: Shape, version: number, value: unknown): string {
@@ -30,10 +37,22 @@ function valueJson(shape: Shape, version: number, value: unknown): string {
       return `[${(value as unknown[]).map((element) => valueJson(shape.element, version, element)).join(',')}]`
     case 'int64':
       return (value as bigint).toString()
+    case 'float64':
+      return javaDouble(value as number)
     case 'bytes':
     case 'records':
       return JSON.stringify((value as Buffer).toString('base64'))
     default:
       return JSON.stringify(value)
   }
+}
+
+/** As Java prints it: never without a fraction, and with an exponent where a number is far from 1. */
+function javaDouble(value: number): string {
+  const size = Math.abs(value)
+  if (size !== 0 && (size < 1e-3 || size >= 1e7)) {
+    const [digits, exponent] = value.toExponential().split('e')
+    return `${digits.includes('.') ? digits : `${digits}.0`}E${Number(exponent)}`
+  }
+  return Number.isInteger(value) ? `${value}.0` : String(value)
 }

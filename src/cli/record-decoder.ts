@@ -2,7 +2,10 @@
 
 import { Reader } from '../bytes/reader.ts'
 import { ConsumerProtocolAssignment, ConsumerProtocolSubscription } from '../protocol/consumer-protocol.ts'
+import { decodeMetadataRecord } from '../protocol/internal-records/cluster-metadata.ts'
 import { decodeGroupRecord, GroupMetadataRecord, OffsetCommitRecord } from '../protocol/internal-records/group-records.ts'
+import type { RecordType } from '../protocol/internal-records/record-type.ts'
+import { decodeTransactionLogRecord, TransactionLogRecord } from '../protocol/internal-records/transaction-log.ts'
 import type { Message } from '../protocol/schema.ts'
 import { messageJson } from './message-json.ts'
 import { UsageError } from './tool.ts'
@@ -42,21 +45,60 @@ export function plainDecoder(keyClass: string, valueClass: string): RecordDecode
 }
 
 /** Records of __consumer_offsets. */
-export const offsetsDecoder: RecordDecoder = (key, value, offset) => {
-  if (key === null) return { key: `Error at offset ${offset}, skipping. The record has no key.`, value: undefined }
+export const offsetsDecoder: RecordDecoder = coordinatorDecoder((key, value) => {
+  const record = decodeGroupRecord(key, value)
+  if (record === undefined) return undefined
+  const type = record.type === 'OffsetCommit' ? OffsetCommitRecord : GroupMetadataRecord
+  const isConsumers = record.type === 'GroupMetadata' && record.value?.protocolType === 'consumer'
+  return { type, key: record.key, value: record.value, show: isConsumers ? withConsumerProtocol : asItIs }
+})
+
+/** Records of __transaction_state. */
+export const transactionLogDecoder: RecordDecoder = coordinatorDecoder((key, value) => {
+  const record = decodeTransactionLogRecord(key, value)
+  return record && { type: TransactionLogRecord, key: record.key, value: record.value, show: asItIs }
+})
+
+/** Records of __cluster_metadata and its snapshots, which have no keys. */
+export const clusterMetadataDecoder: RecordDecoder = (_key, value, offset) => {
   try {
-    const record = decodeGroupRecord(key, value)
-    const type = key.readInt16BE(0)
-    if (record === undefined) return { key: `Unknown record type ${type} at offset ${offset}, skipping.`, value: undefined }
-    const shown = record.type === 'OffsetCommit' ? OffsetCommitRecord : GroupMetadataRecord
-    const keyJson = `{"type":"${type}","data":${messageJson(shown.key, 0, record.key)}}`
-    if (record.value === null || value === null) return { key: keyJson, value: '<DELETE>' }
-    const version = value.readInt16BE(0)
-    const text = messageJson(shown.value, version, record.value)
-    const data = record.type === 'GroupMetadata' && record.value.protocolType === 'consumer' ? withConsumerProtocol(text) : text
-    return { key: keyJson, value: `{"version":"${version}","data":${data}}` }
+    const record = value === null ? undefined : decodeMetadataRecord(value)
+    if (record === undefined) return { key: undefined, value: `Unknown record at offset ${offset}, skipping.` }
+    const { version } = record
+    const type = record.type.replaceAll(/(?<=[a-z])(?=[A-Z])/g, '_').toUpperCase()
+    const data = messageJson(record.message, version, record.value)
+    return { key: undefined, value: `{"type":"${type}","version":${version},"data":${data}}` }
   } catch (error) {
-    return { key: `Error at offset ${offset}, skipping. ${(error as Error).message}`, value: undefined }
+    return { key: undefined, value: `Error at ${offset}, skipping. ${(error as Error).message}` }
+  }
+}
+
+interface CoordinatorRecord {
+  readonly type: RecordType
+  readonly key: unknown
+  readonly value: unknown
+  /** What becomes of the value's JSON. */
+  readonly show: (json: string) => string
+}
+
+const asItIs = (json: string) => json
+
+/** @param decode undefined for types that are not known */
+function coordinatorDecoder(decode: (key: Buffer, value: Buffer | null) => CoordinatorRecord | undefined): RecordDecoder {
+  return (key, value, offset) => {
+    if (key === null) return { key: `Error at offset ${offset}, skipping. The record has no key.`, value: undefined }
+    try {
+      const record = decode(key, value)
+      const id = key.readInt16BE(0)
+      if (record === undefined) return { key: `Unknown record type ${id} at offset ${offset}, skipping.`, value: undefined }
+      const keyJson = `{"type":"${id}","data":${messageJson(record.type.key, 0, record.key)}}`
+      if (value === null) return { key: keyJson, value: '<DELETE>' }
+      const version = value.readInt16BE(0)
+      const data = record.show(messageJson(record.type.value, version, record.value))
+      return { key: keyJson, value: `{"version":"${version}","data":${data}}` }
+    } catch (error) {
+      return { key: `Error at offset ${offset}, skipping. ${(error as Error).message}`, value: undefined }
+    }
   }
 }
 

@@ -8,6 +8,7 @@ import { test } from 'node:test'
 import { apis } from './apis.ts'
 import { ConsumerProtocolAssignment, ConsumerProtocolSubscription } from './consumer-protocol.ts'
 import { metadataRecordTypes } from './internal-records/cluster-metadata.ts'
+import { controllerControlRecords } from './internal-records/controller-control-records.ts'
 import { GroupMetadataRecord, OffsetCommitRecord } from './internal-records/group-records.ts'
 import { ProducerSnapshot } from './internal-records/producer-snapshot.ts'
 import { TransactionLogRecord } from './internal-records/transaction-log.ts'
@@ -78,6 +79,7 @@ if (!existsSync(folder)) {
     [TransactionLogRecord.key, 'TransactionLogKey'],
     [{ ...TransactionLogRecord.value, fields: transactionLogFields } as Message, 'TransactionLogValue'],
     ...metadataRecordTypes.map(({ name, message }): [Message, string] => [message as Message, name]),
+    ...[...controllerControlRecords.values()].map((message): [Message, string] => [message, message.name]),
   ]
   for (const [message, name] of stored) {
     test(`${name} is what Kafka says, in every version`, () => {
