@@ -2,7 +2,7 @@
 // makes the partitions, in topics of a hundred, and takes a record or more into each; then it is shut down and started again, in order and
 // after `kill -9`. Prints a table. Linux only: it reads /proc. Absolute values are this machine's; how they grow travels.
 
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Admin } from '../src/client/admin.ts'
@@ -13,6 +13,7 @@ import { realRandom } from '../src/host/random.ts'
 import { realNetwork } from '../src/host/real-network.ts'
 import { type BrokerProcess, startBrokerProcess } from '../test/support/broker-process.ts'
 import { temporaryDirectory } from '../test/support/temporary-directory.ts'
+import { processorSeconds, residentMegabytes } from './measure/process-figures.ts'
 
 const { values } = parseArgs({
   options: {
@@ -22,8 +23,6 @@ const { values } = parseArgs({
   },
 })
 const PARTITIONS_PER_TOPIC = 100
-/** Linux counts a process's time in hundredths of a second. */
-const TICKS_PER_SECOND = 100
 const IDLE_MS = 10_000
 const RECORDS_AT_ONCE = 2000
 
@@ -115,18 +114,8 @@ async function idle(broker: BrokerProcess, figures: Record<string, string>, when
   await sleep(IDLE_MS)
   const busy = (await processorSeconds(pid)) - before
   figures[`idle processor ${when}`] = `${((busy / IDLE_MS) * 100_000).toFixed(1)} %`
-  figures[`resident memory ${when}`] = `${await residentMegabytes(pid)} MB`
+  figures[`resident memory ${when}`] = `${Math.round(await residentMegabytes(pid))} MB`
   figures[`descriptors ${when}`] = String((await readdir(`/proc/${pid}/fd`)).length)
-}
-
-async function processorSeconds(pid: number): Promise<number> {
-  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1].split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
-}
-
-async function residentMegabytes(pid: number): Promise<number> {
-  const kilobytes = /^VmRSS:\s*(\d+) kB/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]
-  return Math.round(Number(kilobytes) / 1024)
 }
 
 function print(): void {

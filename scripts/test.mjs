@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 
 const patterns = process.argv.slice(2)
-const files = patterns.length > 0 ? patterns : ['src/**/*.test.ts', 'test/**/*.test.ts']
+const files = patterns.length > 0 ? patterns : ['src/**/*.test.ts', 'test/**/*.test.ts', 'bench/**/*.test.ts']
 const run = spawnSync(
   process.execPath,
   // Four at once on two cores: tests wait for sockets and disks more than they compute. A stuck file fails instead of hanging the run.

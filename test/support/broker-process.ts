@@ -35,13 +35,15 @@ export interface BrokerProcessOptions {
   readonly args?: readonly string[]
   /** Apache Kafka in its place, which ignores `args`. Default: what TEST_BROKER says. */
   readonly apacheKafka?: boolean
+  /** Added to its environment. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 /** Resolves when the broker serves; rejects with what it wrote if it ends before that. */
 export async function startBrokerProcess(dataDirectory: string, options: BrokerProcessOptions = {}): Promise<BrokerProcess> {
   const { command, args, port } = await commandLine(dataDirectory, options)
   const readyWithinMs = READY_WITHIN_MS[(options.apacheKafka ?? againstKafka) ? 'apacheKafka' : 'ours']
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: root, env: environment() })
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: root, env: { ...environment(), ...options.env } })
   const killWithUs = () => child.kill('SIGKILL')
   process.once('exit', killWithUs)
   let output = ''
