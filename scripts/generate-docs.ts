@@ -179,6 +179,7 @@ function describe({ documentation, honoured, oneOf }: ConfigDefinition): string 
   const choices = oneOf === undefined ? '' : ` One of: ${oneOf.map((value) => `\`${value}\``).join(', ')}.`
   if (honoured === true) return `${documentation}${choices}`
   if (honoured === 'accepted') return `${documentation}${choices} *Without effect.*`
+  if ('accepted' in honoured) return `${documentation}${choices} *Without effect: ${honoured.accepted}.*`
   return `${documentation}${choices} *Only the default is taken: ${honoured.refused}.*`
 }
 

@@ -27,6 +27,7 @@ import { FetchSessions } from './fetch-sessions.ts'
 import { groupConfigOf } from './group-config.ts'
 import { announcedApis } from './handlers/all-handlers.ts'
 import { logEventLines, METADATA_DIRECTORY } from './log-event-lines.ts'
+import { logTuningOf } from './log-tuning-of.ts'
 import type { Connection } from './network/connection.ts'
 import { SocketServer } from './network/socket-server.ts'
 import { RequestDispatcher } from './request-dispatcher.ts'
@@ -131,7 +132,7 @@ class Parts {
       directories,
       identity: { nodeId: this.nodeId, clusterId: metadata.clusterId },
       config: logConfig,
-      producerIdExpirationMs: config.get('producer.id.expiration.ms'),
+      tuning: () => logTuningOf(metadata.brokerConfig()),
       report: logEventLines(logger),
     })
     this.logs = logs
@@ -142,11 +143,8 @@ class Parts {
       retentionCheckMs: Number(config.get('log.retention.check.interval.ms')),
       checkpointMs: config.get('log.flush.offset.checkpoint.interval.ms'),
       producerExpirationCheckMs: config.get('producer.id.expiration.check.interval.ms'),
-      compactionCheckMs: Math.max(1, config.get('log.cleaner.backoff.ms')),
-      scrub: {
-        intervalMs: Number(config.get('log.scrub.interval.ms')),
-        maxBytesPerSecond: Number(config.get('log.scrub.max.bytes.per.second')),
-      },
+      compactionCheckMs: config.get('log.cleaner.enable') ? Math.max(1, config.get('log.cleaner.backoff.ms')) : undefined,
+      initialDelayMs: config.get('log.initial.task.delay.ms'),
     })
     const groups = this.groupCoordinator(metadata, replicas)
     this.groups = groups

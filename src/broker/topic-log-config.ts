@@ -19,7 +19,6 @@ export function logConfigOf(topic: TopicConfig): LogConfig {
     maxMessageBytes: topic.get('max.message.bytes'),
     compressionType: topic.get('compression.type') as CompressionType,
     compressionGzipLevel: topic.get('compression.gzip.level'),
-    compressionLz4Level: topic.get('compression.lz4.level'),
     compressionZstdLevel: topic.get('compression.zstd.level'),
     messageTimestampType: topic.get('message.timestamp.type') as LogConfig['messageTimestampType'],
     messageTimestampBeforeMaxMs: Number(topic.get('message.timestamp.before.max.ms')),
@@ -32,6 +31,5 @@ export function logConfigOf(topic: TopicConfig): LogConfig {
     flushMessages: Number(topic.get('flush.messages')),
     flushMs: Number(topic.get('flush.ms')),
     fileDeleteDelayMs: Number(topic.get('file.delete.delay.ms')),
-    preallocate: topic.get('preallocate'),
   }
 }

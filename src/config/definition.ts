@@ -19,10 +19,10 @@ export type ConfigType = keyof typeof CONFIG_TYPE_CODES
 export type Dynamic = 'cluster' | 'broker' | 'static'
 
 /**
- * true: the broker acts on it. `accepted`: read, checked and shown, without effect here.
+ * true: the broker acts on it. `accepted`: read, checked and shown, without effect here; a sentence may say why that is right.
  * `refused`: anything but the default is turned away, and the sentence says why.
  */
-export type Honoured = true | 'accepted' | { readonly refused: string }
+export type Honoured = true | 'accepted' | { readonly accepted: string } | { readonly refused: string }
 
 /** A broker key that a topic's key falls back to, in a coarser unit where `unitMs` is more than 1. */
 export interface BrokerSynonym {

@@ -19,8 +19,9 @@ export function parseConfigValue<T>(name: string, definition: ConfigDefinition<T
   const value = parseType(name, definition, text) as T
   const problem = definition.check?.(value)
   if (problem !== undefined) throw invalid(name, definition, text, problem)
-  if (typeof definition.honoured === 'object' && text.trim() !== (definition.defaultText ?? '')) {
-    throw new ConfigError(name, `${name} is not supported by moldau because ${definition.honoured.refused}`)
+  const { honoured } = definition
+  if (typeof honoured === 'object' && 'refused' in honoured && text.trim() !== (definition.defaultText ?? '')) {
+    throw new ConfigError(name, `${name} is not supported by moldau because ${honoured.refused}`)
   }
   return value
 }

@@ -19,6 +19,7 @@ import { endTransactionMarker } from '../protocol/records/control-record.ts'
 import { decodeRecords } from '../protocol/records/record-cursor.ts'
 import type { LogConfig } from './log-config.ts'
 import { batchOf, batchWith, FROM_CLIENT, LogFixture, readAll } from './log-fixture.ts'
+import { defaultLogTuning } from './log-tuning.ts'
 import type { PartitionLog } from './partition-log.ts'
 
 async function logWith(config: Partial<LogConfig> = {}): Promise<PartitionLog> {
@@ -249,6 +250,19 @@ test('a topic with a codec of its own recompresses what comes in another, and on
     [...decodeRecords(batches[0])].map(({ key }) => key?.toString()),
     ['key-0', 'key-1', 'key-2', 'key-3', 'key-4'],
   )
+  const sizeAt = async (config: Partial<LogConfig>) => {
+    const records = Array.from({ length: 500 }, (_, i) => ({
+      timestamp: 1n,
+      value: Buffer.from(`${i * 7919} ${(i * i) % 1009}`),
+    }))
+    const log = await logWith(config)
+    log.append(batchWith(records), FROM_CLIENT)
+    return (await readAll(log, 0n, 100_000))[0].length
+  }
+  const gzip = (compressionGzipLevel: number) => sizeAt({ compressionType: 'gzip', compressionGzipLevel })
+  assert.ok((await gzip(1)) > (await gzip(9)))
+  const zstd = (compressionZstdLevel: number) => sizeAt({ compressionType: 'zstd', compressionZstdLevel })
+  assert.ok((await zstd(-5)) > (await zstd(19)))
   const plain = await logWith({ compressionType: 'uncompressed' })
   plain.append(batchOf(5, { codecId: CompressionCodec.gzip }), FROM_CLIENT)
   assert.equal(codecId((await readAll(plain))[0]), CompressionCodec.none)
@@ -321,6 +335,10 @@ describe('idempotence', () => {
     fixture.clock.advance(1)
     fixture.manager.expireProducers()
     assert.equal(log.append(produced(5), FROM_CLIENT).duplicate, false)
+    fixture.tuning = { ...defaultLogTuning, producerIdExpirationMs: 1000 }
+    fixture.clock.advance(1000)
+    fixture.manager.expireProducers()
+    assert.equal(log.append(produced(9), FROM_CLIENT).duplicate, false)
   })
 })
 

@@ -9,6 +9,7 @@ import { decodeRecords } from '../protocol/records/record-cursor.ts'
 import { KeyOffsets } from './key-offsets.ts'
 import type { LogConfig } from './log-config.ts'
 import { batchWith, FROM_CLIENT, LogFixture, readAll, settled } from './log-fixture.ts'
+import { defaultLogTuning } from './log-tuning.ts'
 import type { PartitionLog } from './partition-log.ts'
 
 const NOW = 1_750_000_000_000n
@@ -180,7 +181,8 @@ describe('compaction', () => {
   test('whose keys do not fit into memory goes on where it stopped', async () => {
     const { fixture, log } = await compacted({ minCleanableDirtyRatio: 0 })
     await fixture.manager.close()
-    fixture.limits = { cacheBytes: 0, cleanerMapBytes: 1 }
+    fixture.limits = { cacheBytes: 0 }
+    fixture.tuning = { ...defaultLogTuning, cleaner: { ...defaultLogTuning.cleaner, mapBytes: 1, loadFactor: 0.75 } }
     await fixture.open()
     const small = await fixture.log()
     for (let round = 0; round < 2; round++) for (let i = 0; i < 1500; i++) small.append(batch(`key-${i}=${round}`), FROM_CLIENT)
@@ -269,7 +271,7 @@ test('a crash at any moment of a compaction leaves every key as it was, and the 
 })
 
 test('the offsets of keys are found again, however many there are, up to the limit of memory', () => {
-  const offsets = new KeyOffsets(100n, 24 * 4096)
+  const offsets = new KeyOffsets(100n, 24 * 4096, 0.75)
   let count = 0
   while (offsets.put(Buffer.from(`key-${count}`), 100n + BigInt(count))) count++
   assert.equal(count, 3072)
@@ -277,4 +279,28 @@ test('the offsets of keys are found again, however many there are, up to the lim
   assert.equal(offsets.latest(Buffer.from('key-5')), 99_999n)
   for (let i = 6; i < count; i++) assert.equal(offsets.latest(Buffer.from(`key-${i}`)), 100n + BigInt(i))
   assert.equal(offsets.latest(Buffer.from('another')), undefined)
+})
+
+test('no more is read and written in a second than log.cleaner.io.max.bytes.per.second says', async () => {
+  const fixture = new LogFixture({ compacts: true, segmentBytes: 2000 })
+  fixture.limits = { cacheBytes: 0 }
+  await fixture.open()
+  const log = await fixture.log()
+  for (let i = 0; i < 100; i++)
+    log.append(batchWith([{ timestamp: 1n, key: Buffer.of(i % 10), value: Buffer.alloc(90) }]), FROM_CLIENT)
+  await log.roll()
+  await log.flush()
+  const maxBytesPerSecond = log.sizeBytes
+  fixture.tuning = { ...defaultLogTuning, cleaner: { ...defaultLogTuning.cleaner, maxBytesPerSecond } }
+  let done = false
+  void fixture.manager.compact().then(() => {
+    done = true
+  })
+  let ms = 0
+  for (await settled(); !done; await settled()) {
+    fixture.clock.advance(1)
+    ms++
+  }
+  // Read twice, and a tenth of it written.
+  assert.ok(ms > 1900 && ms < 2300, `${ms} ms`)
 })

@@ -14,6 +14,7 @@ import { CLEANED_SUFFIX } from './file-names.ts'
 import { KeyOffsets } from './key-offsets.ts'
 import type { LogConfig } from './log-config.ts'
 import type { LogEnvironment } from './log-types.ts'
+import type { Pace } from './pace.ts'
 import type { ProducerState } from './producer-state.ts'
 import { Segment } from './segment.ts'
 
@@ -90,12 +91,12 @@ export async function cleanLog(
   log: CleanableLog,
   env: LogEnvironment,
   work: Cleanable,
-  options: { mapBytes: number; nowMs: number },
+  options: { mapBytes: number; loadFactor: number; nowMs: number; pace: Pace },
 ): Promise<Cleaned> {
-  const latest = new KeyOffsets(work.firstDirtyOffset, options.mapBytes)
-  const cleanedOffset = await readKeys(log, work, latest)
+  const latest = new KeyOffsets(work.firstDirtyOffset, options.mapBytes, options.loadFactor)
+  const cleanedOffset = await readKeys(log, work, latest, options.pace)
   const affected = work.segments.filter((segment) => segment.baseOffset < cleanedOffset)
-  const cleaning = new Cleaning(log, env, latest, cleanedOffset, options.nowMs)
+  const cleaning = new Cleaning(log, env, latest, cleanedOffset, options.nowMs, options.pace)
   let bytesBefore = 0
   let bytesAfter = 0
   for (let rest: readonly Segment[] = affected; rest.length > 0; ) {
@@ -108,7 +109,7 @@ export async function cleanLog(
 }
 
 /** Returns the offset up to which the keys are in the map. */
-async function readKeys(log: CleanableLog, work: Cleanable, latest: KeyOffsets): Promise<bigint> {
+async function readKeys(log: CleanableLog, work: Cleanable, latest: KeyOffsets, pace: Pace): Promise<bigint> {
   const all = log.segments
   const transactions = new CleanedTransactions()
   let end = work.firstDirtyOffset
@@ -118,7 +119,7 @@ async function readKeys(log: CleanableLog, work: Cleanable, latest: KeyOffsets):
     if (next <= work.firstDirtyOffset) continue
     let full = false
     transactions.expect(await log.abortedTransactions(end, next))
-    await eachBatchOf(segment, (batch) => {
+    await eachBatchOf(segment, pace, (batch) => {
       const last = lastOffset(batch)
       if (last < work.firstDirtyOffset) return true
       if (isControl(batch)) transactions.onMarker(batch)
@@ -156,14 +157,16 @@ class Cleaning {
   private readonly latest: KeyOffsets
   private readonly endOffset: bigint
   private readonly nowMs: number
+  private readonly pace: Pace
   private readonly transactions = new CleanedTransactions()
 
-  constructor(log: CleanableLog, env: LogEnvironment, latest: KeyOffsets, endOffset: bigint, nowMs: number) {
+  constructor(log: CleanableLog, env: LogEnvironment, latest: KeyOffsets, endOffset: bigint, nowMs: number, pace: Pace) {
     this.log = log
     this.env = env
     this.latest = latest
     this.endOffset = endOffset
     this.nowMs = nowMs
+    this.pace = pace
   }
 
   /** Cleans the first of `segments`, and with it as many more as fit into one. Returns the bytes that they take from now on. */
@@ -172,14 +175,14 @@ class Cleaning {
     const [first] = segments
     const cleaned = new Segment(this.env, path, first.baseOffset, { wallMs: first.openedMs, suffix: CLEANED_SUFFIX })
     await cleaned.removeFiles()
-    const out = new Output(cleaned, config.indexIntervalBytes)
+    const out = new Output(cleaned, config.indexIntervalBytes, this.pace)
     let changed = false
     let count = 0
     do {
       const segment = segments[count++]
       const end = this.endOf(segment)
       this.transactions.expect(await this.log.abortedTransactions(segment.baseOffset, end))
-      await eachBatchOf(segment, async (batch) => {
+      await eachBatchOf(segment, this.pace, async (batch) => {
         const kept = isControl(batch) ? this.cleanedMarker(batch, cleaned) : this.cleanedBatch(batch)
         changed ||= kept !== batch
         if (kept !== undefined) await out.append(kept)
@@ -276,12 +279,14 @@ class Cleaning {
 class Output {
   private readonly segment: Segment
   private readonly indexIntervalBytes: number
+  private readonly pace: Pace
   private chunks: Buffer[] = []
   private bytes = 0
   private position = 0
 
-  constructor(segment: Segment, indexIntervalBytes: number) {
+  constructor(segment: Segment, indexIntervalBytes: number, pace: Pace) {
     this.segment = segment
+    this.pace = pace
     this.indexIntervalBytes = indexIntervalBytes
   }
 
@@ -302,7 +307,9 @@ class Output {
   }
 
   private async write(): Promise<void> {
+    await this.pace.ready()
     await this.segment.write(this.chunks, this.position)
+    this.pace.spend(this.bytes)
     this.position += this.bytes
     this.chunks = []
     this.bytes = 0
@@ -310,11 +317,13 @@ class Output {
 }
 
 /** All batches of a segment, in order, until `visit` says stop. Rejects with Error where one is damaged. */
-async function eachBatchOf(segment: Segment, visit: (batch: Buffer) => boolean | Promise<boolean>): Promise<void> {
+async function eachBatchOf(segment: Segment, pace: Pace, visit: (batch: Buffer) => boolean | Promise<boolean>): Promise<void> {
   const end = segment.writtenSize
   let wanted = CHUNK_BYTES
   for (let position = 0; position < end; ) {
+    await pace.ready()
     const chunk = await segment.read(position, Math.min(wanted, end - position))
+    pace.spend(chunk.length)
     let at = 0
     for (;;) {
       const problem = checkBatch(chunk, at)

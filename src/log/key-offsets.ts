@@ -6,19 +6,23 @@ import { hash } from 'node:crypto'
 const HASH_BYTES = 16
 /** The hash, and the offset relative to the table's base, plus one so that zero means an empty slot. */
 const SLOT_BYTES = HASH_BYTES + 8
-const LOAD_FACTOR = 0.75
 const FIRST_SLOTS = 1024
 
 export class KeyOffsets {
   private readonly base: bigint
   private readonly maxSlots: number
+  private readonly loadFactor: number
   private table: Buffer
   private slots: number
   private used = 0
 
-  /** @param base Offsets are at or behind it. */
-  constructor(base: bigint, limitBytes: number) {
+  /**
+   * @param base Offsets are at or behind it.
+   * @param loadFactor Share of the slots that may be taken at most: the fuller, the longer it takes to find one.
+   */
+  constructor(base: bigint, limitBytes: number, loadFactor: number) {
     this.base = base
+    this.loadFactor = Math.min(loadFactor, 0.95)
     this.maxSlots = Math.max(FIRST_SLOTS, Math.floor(limitBytes / SLOT_BYTES))
     this.slots = FIRST_SLOTS
     this.table = Buffer.alloc(FIRST_SLOTS * SLOT_BYTES)
@@ -33,7 +37,7 @@ export class KeyOffsets {
     const digest = digestOf(key)
     let at = this.find(digest)
     if (this.table.readDoubleLE(at + HASH_BYTES) === 0) {
-      if (this.used >= this.slots * LOAD_FACTOR) {
+      if (this.used >= this.slots * this.loadFactor) {
         if (!this.grow()) return false
         at = this.find(digest)
       }

@@ -21,7 +21,6 @@ export interface LogConfig {
   readonly maxMessageBytes: number
   readonly compressionType: CompressionType
   readonly compressionGzipLevel: number
-  readonly compressionLz4Level: number
   readonly compressionZstdLevel: number
   readonly messageTimestampType: 'CreateTime' | 'LogAppendTime'
   readonly messageTimestampBeforeMaxMs: number
@@ -35,7 +34,6 @@ export interface LogConfig {
   readonly flushMessages: number
   readonly flushMs: number
   readonly fileDeleteDelayMs: number
-  readonly preallocate: boolean
 }
 
 /** How Kafka writes "no limit" in an int64. As a number it is rounded, which no comparison with it notices. */
@@ -57,7 +55,6 @@ export const defaultLogConfig: LogConfig = {
   maxMessageBytes: 1_048_588,
   compressionType: 'producer',
   compressionGzipLevel: -1,
-  compressionLz4Level: 9,
   compressionZstdLevel: 3,
   messageTimestampType: 'CreateTime',
   messageTimestampBeforeMaxMs: UNLIMITED,
@@ -70,5 +67,4 @@ export const defaultLogConfig: LogConfig = {
   flushMessages: UNLIMITED,
   flushMs: UNLIMITED,
   fileDeleteDelayMs: 60_000,
-  preallocate: false,
 }

@@ -13,6 +13,7 @@ import { eachBatch } from '../protocol/records/record-batch.ts'
 import { defaultLogConfig, type LogConfig } from './log-config.ts'
 import type { LogEvent } from './log-event.ts'
 import { type LogLimits, LogManager } from './log-manager.ts'
+import { defaultLogTuning, type LogTuning } from './log-tuning.ts'
 import type { AppendOptions, PartitionLog } from './partition-log.ts'
 
 export const TOPIC_ID = 'MoldauTestTopicId0000A' as TopicId
@@ -26,6 +27,7 @@ export class LogFixture {
   readonly directory = '/data'
   config: LogConfig
   limits: Partial<LogLimits> = {}
+  tuning: LogTuning = defaultLogTuning
   /** Called before each operation on the disk; what it throws is the operation's failure. */
   onDiskCall: (operation: string, path: string) => void = () => {}
   manager!: LogManager
@@ -44,6 +46,7 @@ export class LogFixture {
       identity: { nodeId: 1, clusterId: 'test' },
       config: () => this.config,
       limits: this.limits,
+      tuning: () => this.tuning,
       report: (event) => {
         if (event.event !== 'logs-loaded') this.events.push(event)
       },

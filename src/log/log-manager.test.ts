@@ -325,6 +325,31 @@ describe('retention', () => {
 
   const bases = (log: PartitionLog) => log.segments.map(({ baseOffset }) => baseOffset)
 
+  test('is first looked after log.initial.task.delay.ms after the start, and then every log.retention.check.interval.ms', async () => {
+    const fixture = await new LogFixture({ retentionMs: 1000 }).open()
+    const log = await fixture.log()
+    fixture.manager.start({ initialDelayMs: 30_000, retentionCheckMs: 300_000 })
+    const append = async () => {
+      log.append(batchOf(1, { timestamp: BigInt(fixture.clock.wallMs()) }), FROM_CLIENT)
+      await log.flush()
+    }
+    await append()
+    fixture.clock.advance(29_999)
+    await settled()
+    assert.equal(log.logStartOffset, 0n)
+    fixture.clock.advance(1)
+    await settled()
+    assert.equal(log.logStartOffset, 1n)
+    await append()
+    fixture.clock.advance(269_999)
+    await settled()
+    assert.equal(log.logStartOffset, 1n)
+    fixture.clock.advance(1)
+    await settled()
+    assert.equal(log.logStartOffset, 2n)
+    await fixture.manager.close()
+  })
+
   test('by time goes by the newest timestamp of each segment', async () => {
     const { fixture, log } = await aged()
     log.config = { ...log.config, retentionMs: 2500 }

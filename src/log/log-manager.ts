@@ -27,11 +27,13 @@ import type { LogConfig } from './log-config.ts'
 import { LogDirectory, LogDirectoryError, type NodeIdentity } from './log-directory.ts'
 import type { Report } from './log-event.ts'
 import { type LoadedLog, loadLog } from './log-loader.ts'
+import { defaultLogTuning, type LogTuning } from './log-tuning.ts'
 import type { LogEnvironment } from './log-types.ts'
+import { Pace } from './pace.ts'
 import { PartitionLog } from './partition-log.ts'
 import { ProducerState } from './producer-state.ts'
 import { RecoveryMarks } from './recovery-marks.ts'
-import { Scrubber, type ScrubSettings } from './scrubber.ts'
+import { Scrubber } from './scrubber.ts'
 import { onDisk } from './storage-error.ts'
 import { TailCache } from './tail-cache.ts'
 
@@ -40,8 +42,6 @@ export interface LogLimits {
   readonly cacheBytes: number
   /** Files of logs open at once. */
   readonly openFiles: number
-  /** Keys of the log that is being compacted (log.cleaner.dedupe.buffer.size): 24 bytes each, taken as they are needed. */
-  readonly cleanerMapBytes: number
   /** Of a log, between two places from which a recovery can go on. Tests want few. */
   readonly recoveryMarkBytes?: number
 }
@@ -49,7 +49,6 @@ export interface LogLimits {
 export const defaultLogLimits: LogLimits = {
   cacheBytes: 32 * 1024 * 1024,
   openFiles: 1000,
-  cleanerMapBytes: 128 * 1024 * 1024,
 }
 
 export interface LogManagerOptions {
@@ -65,8 +64,8 @@ export interface LogManagerOptions {
   /** Of a topic whose log is found. */
   readonly config: (topic: string) => LogConfig
   readonly limits?: Partial<LogLimits>
-  /** producer.id.expiration.ms */
-  readonly producerIdExpirationMs?: number
+  /** What holds by now. Default: `defaultLogTuning`. */
+  readonly tuning?: () => LogTuning
   readonly report: Report
 }
 
@@ -77,9 +76,10 @@ export interface Periods {
   readonly checkpointMs: number
   /** producer.id.expiration.check.interval.ms */
   readonly producerExpirationCheckMs: number
-  /** log.cleaner.backoff.ms */
-  readonly compactionCheckMs: number
-  readonly scrub: ScrubSettings
+  /** log.cleaner.backoff.ms; undefined: nothing is compacted (log.cleaner.enable). */
+  readonly compactionCheckMs: number | undefined
+  /** When retention and compaction are first due, unless they are sooner anyway (log.initial.task.delay.ms). */
+  readonly initialDelayMs: number
 }
 
 const DEFAULT_PERIODS: Periods = {
@@ -87,11 +87,10 @@ const DEFAULT_PERIODS: Periods = {
   checkpointMs: 60_000,
   producerExpirationCheckMs: 600_000,
   compactionCheckMs: 15_000,
-  scrub: { intervalMs: 604_800_000, maxBytesPerSecond: 20_000_000 },
+  initialDelayMs: 30_000,
 }
 /** How often is looked whether it is time to read all sealed segments, unless that happens more often. */
-const SCRUB_CHECK_MS = 3_600_000
-const DEFAULT_PRODUCER_ID_EXPIRATION_MS = 86_400_000
+const SCRUB_CHECK_MS = 60_000
 
 /** Logs opened or closed at a time. More than the thread pool has threads, for most steps of a log wait for the one before. */
 const CONCURRENCY = 32
@@ -113,6 +112,8 @@ export class LogManager {
   private retentionRun: Promise<void> | undefined
   private compactionRun: Promise<void> | undefined
   private scrubRun: Promise<void> | undefined
+  private readonly tuning: () => LogTuning
+  private readonly cleanerPace: Pace
   private readonly scrubbers = new Map<LogDirectory, Scrubber>()
   private checkpointRun: Promise<void> | undefined
   private closing = false
@@ -163,19 +164,23 @@ export class LogManager {
 
   private constructor(options: LogManagerOptions, directories: readonly LogDirectory[], env: LogEnvironment) {
     this.options = options
+    this.tuning = options.tuning ?? (() => defaultLogTuning)
     this.directories = directories
     this.env = env
+    this.cleanerPace = new Pace(env.clock, () => this.tuning().cleaner.maxBytesPerSecond)
     this.marks = new RecoveryMarks(env.disk, options.limits?.recoveryMarkBytes)
     for (const directory of directories) {
       directory.onFull = () => this.watchFullDisks()
-      this.scrubbers.set(directory, new Scrubber(env, `${directory.path}/${SCRUB_CHECKPOINT}`, () => directory.logs))
+      const path = `${directory.path}/${SCRUB_CHECKPOINT}`
+      const logs = () => directory.logs
+      this.scrubbers.set(directory, new Scrubber(env, path, logs, () => this.tuning().scrub))
     }
   }
 
   /** Begins what is due from time to time: retention, checkpoints, expiry of producer ids. */
   start(periods: Partial<Periods> = {}): void {
     const { clock } = this.env
-    const { retentionCheckMs, checkpointMs, producerExpirationCheckMs, compactionCheckMs, scrub } = {
+    const { retentionCheckMs, checkpointMs, producerExpirationCheckMs, compactionCheckMs, initialDelayMs } = {
       ...DEFAULT_PERIODS,
       ...periods,
     }
@@ -183,10 +188,10 @@ export class LogManager {
       every(clock, retentionCheckMs, () => this.checkRetention()),
       every(clock, checkpointMs, () => this.checkpoint()),
       every(clock, producerExpirationCheckMs, () => this.expireProducers()),
-      every(clock, compactionCheckMs, () => this.compact()),
+      every(clock, Math.min(this.tuning().scrub.intervalMs || SCRUB_CHECK_MS, SCRUB_CHECK_MS), () => this.scrub()),
     )
-    if (scrub.intervalMs === 0) return
-    this.timers.push(every(clock, Math.min(scrub.intervalMs, SCRUB_CHECK_MS), () => this.scrub(scrub)))
+    if (initialDelayMs < retentionCheckMs) this.timers.push(clock.timer(initialDelayMs, () => this.checkRetention()))
+    if (compactionCheckMs !== undefined) this.timers.push(every(clock, compactionCheckMs, () => this.compact()))
   }
 
   get(topic: string, partition: number): PartitionLog | undefined {
@@ -302,16 +307,16 @@ export class LogManager {
   }
 
   /** Reads sealed segments, slowly, if it is time, to find what has been damaged. */
-  scrub(settings: ScrubSettings): Promise<void> {
-    this.scrubRun ??= Promise.all(this.directories.map((directory) => this.scrubDirectory(directory, settings))).then(() => {
+  scrub(): Promise<void> {
+    this.scrubRun ??= Promise.all(this.directories.map((directory) => this.scrubDirectory(directory))).then(() => {
       this.scrubRun = undefined
     })
     return this.scrubRun
   }
 
-  private async scrubDirectory(directory: LogDirectory, settings: ScrubSettings): Promise<void> {
+  private async scrubDirectory(directory: LogDirectory): Promise<void> {
     if (directory.state !== 'online') return
-    await this.inBackground(directory.path, async () => this.scrubbers.get(directory)?.runIfDue(settings))
+    await this.inBackground(directory.path, async () => this.scrubbers.get(directory)?.runIfDue())
   }
 
   /** Compacts the logs that need it, the dirtiest first, one after the other. */
@@ -344,8 +349,9 @@ export class LogManager {
     const { topic, partition } = log
     const startedMs = clock.monotonicMs()
     try {
-      const mapBytes = this.options.limits?.cleanerMapBytes ?? defaultLogLimits.cleanerMapBytes
-      const { cleanedOffset, segments, bytesBefore, bytesAfter } = await cleanLog(log, this.env, work, { mapBytes, nowMs })
+      const { mapBytes, loadFactor } = this.tuning().cleaner
+      const options = { mapBytes, loadFactor, nowMs, pace: this.cleanerPace }
+      const { cleanedOffset, segments, bytesBefore, bytesAfter } = await cleanLog(log, this.env, work, options)
       log.cleanedOffset = cleanedOffset
       await log.logDirectory.saveCleanedOffsets()
       const milliseconds = clock.monotonicMs() - startedMs
@@ -380,7 +386,7 @@ export class LogManager {
   }
 
   expireProducers(): void {
-    const expirationMs = this.options.producerIdExpirationMs ?? DEFAULT_PRODUCER_ID_EXPIRATION_MS
+    const expirationMs = this.tuning().producerIdExpirationMs
     const nowMs = this.env.clock.wallMs()
     for (const log of this.byName.values()) {
       log.producers.expire(nowMs, expirationMs)
@@ -393,6 +399,7 @@ export class LogManager {
     for (const timer of this.timers.splice(0)) timer.cancel()
     this.fullCheck?.cancel()
     for (const scrubber of this.scrubbers.values()) scrubber.stop()
+    this.cleanerPace.stop()
     this.closing = true
     while (this.creating.size + this.leaving.size > 0) {
       await Promise.allSettled([...this.creating.values(), ...this.leaving.values()])

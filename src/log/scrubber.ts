@@ -1,24 +1,20 @@
 // Reads sealed segments from time to time, slowly, so that a bit that has flipped is found before somebody needs it. What is found is
 // reported; readers are refused it anyway, for they check what they read. Where a pass has got to outlives a restart.
 
-import type { Clock, Timer } from '../host/clock.ts'
+import type { Clock } from '../host/clock.ts'
 import type { Disk, DiskFile } from '../host/disk.ts'
 import { headersOf } from './activate-segment.ts'
 import { scanBatches } from './batch-scan.ts'
 import { readIfPresent } from './checkpoint-file.ts'
 import type { FilePool } from './file-pool.ts'
 import type { Report } from './log-event.ts'
+import type { ScrubSettings } from './log-tuning.ts'
+import { Pace } from './pace.ts'
 import type { PartitionLog } from './partition-log.ts'
 import type { Segment } from './segment.ts'
 
 /** How often a pass writes down where it is: what a restart may have it read again. */
 const SAVE_EVERY_MS = 60_000
-
-export interface ScrubSettings {
-  /** From the end of a pass to the beginning of the next. 0: never. */
-  readonly intervalMs: number
-  readonly maxBytesPerSecond: number
-}
 
 interface Progress {
   /** Wall time at which the last pass ended, or the first was put off. */
@@ -33,24 +29,27 @@ export class Scrubber {
   private readonly logs: () => Iterable<PartitionLog>
   private progress: Progress | undefined
   private savedMs = 0
+  private readonly settings: () => ScrubSettings
+  private readonly pace: Pace
   private stopped = false
-  /** Monotonic time from which on the next bytes may be read. */
-  private readyMs = 0
-  private wake: () => void = () => {}
 
   /** @param path of the file that keeps where it is */
   constructor(
     env: { readonly clock: Clock; readonly disk: Disk; readonly pool: FilePool; readonly report: Report },
     path: string,
     logs: () => Iterable<PartitionLog>,
+    settings: () => ScrubSettings,
   ) {
     this.env = env
     this.path = path
     this.logs = logs
+    this.settings = settings
+    this.pace = new Pace(env.clock, () => settings().maxBytesPerSecond)
   }
 
   /** Begins a pass, or goes on with one, if it is time. Resolves with its end. Rejects with DiskError where it cannot note its progress. */
-  async runIfDue({ intervalMs, maxBytesPerSecond }: ScrubSettings): Promise<void> {
+  async runIfDue(): Promise<void> {
+    const { intervalMs } = this.settings()
     if (intervalMs === 0 || this.stopped) return
     const nowMs = this.env.clock.wallMs()
     this.progress ??= await this.load()
@@ -60,18 +59,18 @@ export class Scrubber {
       return this.save()
     }
     if (this.progress.after === undefined && nowMs - this.progress.finishedMs < intervalMs) return
-    await this.run(maxBytesPerSecond)
+    await this.run()
   }
 
   /** A whole pass, or the rest of one. */
-  async run(maxBytesPerSecond: number): Promise<void> {
+  async run(): Promise<void> {
     const after = this.progress?.after ?? ''
     this.progress = { finishedMs: this.progress?.finishedMs ?? 0, after }
     const logs = [...this.logs()].filter((log) => log.name > after).sort((a, b) => (a.name < b.name ? -1 : 1))
     for (const log of logs) {
       for (const segment of log.segments.slice(0, -1)) {
         if (this.stopped) return this.save()
-        if (log.failed === undefined) await this.check(log, segment, maxBytesPerSecond)
+        if (log.failed === undefined) await this.check(log, segment)
       }
       this.progress.after = log.name
       if (this.env.clock.monotonicMs() - this.savedMs >= SAVE_EVERY_MS) await this.save()
@@ -83,17 +82,17 @@ export class Scrubber {
   /** A pass under way ends with the read that it is at, and goes on after the next start. */
   stop(): void {
     this.stopped = true
-    this.wake()
+    this.pace.stop()
   }
 
-  private async check(log: PartitionLog, segment: Segment, maxBytesPerSecond: number): Promise<void> {
+  private async check(log: PartitionLog, segment: Segment): Promise<void> {
     const { pool, report } = this.env
     const { topic, partition } = log
     const path = segment.path('.log')
     const isThere = () => !segment.deleted && log.failed === undefined && log.segments.includes(segment)
     try {
       const scan = await pool.use(path, 'read', (file) =>
-        scanBatches(this.slowly(file, maxBytesPerSecond), {
+        scanBatches(this.slowly(file), {
           ...headersOf(segment, 0),
           checkCrc: true,
           visit: () => !this.stopped && isThere(),
@@ -106,27 +105,15 @@ export class Scrubber {
     }
   }
 
-  /** The file, read no faster than so many bytes per second. */
-  private slowly(file: DiskFile, maxBytesPerSecond: number): DiskFile {
+  /** The file, read no faster than it may be. */
+  private slowly(file: DiskFile): DiskFile {
     const read = async (target: Buffer, position: number) => {
-      const nowMs = this.env.clock.monotonicMs()
-      if (this.readyMs > nowMs) await this.pause(this.readyMs - nowMs)
+      await this.pace.ready()
       const count = await file.read(target, position)
-      this.readyMs = Math.max(this.readyMs, nowMs) + (count / maxBytesPerSecond) * 1000
+      this.pace.spend(count)
       return count
     }
     return new Proxy(file, { get: (from, member) => (member === 'read' ? read : Reflect.get(from, member, from)) })
-  }
-
-  private pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer: Timer = this.env.clock.timer(ms, resolve)
-      this.wake = () => {
-        timer.cancel()
-        resolve()
-      }
-      if (this.stopped) this.wake()
-    })
   }
 
   private async load(): Promise<Progress | undefined> {

@@ -1,7 +1,16 @@
 // The broker's keys about logs: defaults of topics, cleaning, flushing, directories.
 
 import { boolean, className, double, int, LONG_MAX, list, long, string } from '../definition.ts'
-import { CLEANUP_POLICIES, COMPRESSION_TYPES, FLUSH_POLICIES, gzipLevel, NO_TIERED_STORAGE, TIMESTAMP_TYPES } from './topic.ts'
+import {
+  CLEANUP_POLICIES,
+  COMPRESSION_TYPES,
+  FLUSH_POLICIES,
+  gzipLevel,
+  NO_PREALLOCATION,
+  NO_TIERED_STORAGE,
+  ONE_LZ4_LEVEL,
+  TIMESTAMP_TYPES,
+} from './topic.ts'
 
 const NO_PLUGINS = 'it runs no Java plug-ins'
 const notZero = (time: number | null) => (time === 0 ? 'must be -1, or at least 1' : undefined)
@@ -21,7 +30,7 @@ export const STORAGE_KEYS = {
     min: 1,
     max: 17,
     dynamic: 'cluster',
-    honoured: 'accepted',
+    honoured: { refused: ONE_LZ4_LEVEL },
   }),
   'compression.type': string('producer', 'Default of the topic key of the same name.', {
     oneOf: COMPRESSION_TYPES,
@@ -32,18 +41,18 @@ export const STORAGE_KEYS = {
   'default.replication.factor': int(1, 'Replicas of a new topic that does not say how many.', { min: 1, max: 32767 }),
   'delete.topic.enable': boolean(true, 'Let topics be deleted.'),
   'log.cleaner.backoff.ms': long(15_000, 'How long the cleaner sleeps when there is nothing to clean.', { min: 0 }),
-  'log.cleaner.dedupe.buffer.size': long(134_217_728, "Memory for the cleaner's map of keys.", {
+  'log.cleaner.dedupe.buffer.size': long(134_217_728, "Memory for the cleaner's map of keys, 24 bytes each.", {
+    min: 1,
     dynamic: 'cluster',
-    honoured: 'accepted',
   }),
   'log.cleaner.delete.retention.ms': long(86_400_000, 'Default of the topic key delete.retention.ms.', {
     min: 0,
     dynamic: 'cluster',
   }),
-  'log.cleaner.enable': boolean(true, 'Run the cleaner. Compacted topics grow without bound if not.', { honoured: 'accepted' }),
-  'log.cleaner.io.buffer.load.factor': double('0.9', "How full the cleaner's map of keys may get.", {
+  'log.cleaner.enable': boolean(true, 'Run the cleaner. Compacted topics grow without bound if not.'),
+  'log.cleaner.io.buffer.load.factor': double('0.9', "How full the cleaner's map of keys may get, 0.95 at most.", {
+    min: 0.01,
     dynamic: 'cluster',
-    honoured: 'accepted',
   }),
   'log.cleaner.io.buffer.size': int(524_288, "Memory for the cleaner's reads and writes.", {
     min: 0,
@@ -51,8 +60,8 @@ export const STORAGE_KEYS = {
     honoured: 'accepted',
   }),
   'log.cleaner.io.max.bytes.per.second': double('1.7976931348623157E308', "Bound of the cleaner's reads and writes.", {
+    min: 1,
     dynamic: 'cluster',
-    honoured: 'accepted',
   }),
   'log.cleaner.max.compaction.lag.ms': long(LONG_MAX, 'Default of the topic key max.compaction.lag.ms.', {
     min: 1,
@@ -91,19 +100,22 @@ export const STORAGE_KEYS = {
   }),
   'log.index.interval.bytes': int(4096, 'Default of the topic key index.interval.bytes.', { min: 0, dynamic: 'cluster' }),
   'log.index.size.max.bytes': int(10_485_760, 'Default of the topic key segment.index.bytes.', { min: 4, dynamic: 'cluster' }),
-  'log.initial.task.delay.ms': long(30_000, 'How long after the start the periodic work on logs begins.', {
-    min: 0,
-    honoured: 'accepted',
-  }),
+  'log.initial.task.delay.ms': long(
+    30_000,
+    'How long after the start logs are first looked through for what has expired, or sooner.',
+    {
+      min: 0,
+    },
+  ),
   'log.local.retention.bytes': long(-2, 'Default of the topic key local.retention.bytes.', {
     min: -2,
     dynamic: 'cluster',
-    honoured: 'accepted',
+    honoured: { refused: NO_TIERED_STORAGE },
   }),
   'log.local.retention.ms': long(-2, 'Default of the topic key local.retention.ms.', {
     min: -2,
     dynamic: 'cluster',
-    honoured: 'accepted',
+    honoured: { refused: NO_TIERED_STORAGE },
   }),
   'log.message.timestamp.after.max.ms': long(3_600_000, 'Default of the topic key message.timestamp.after.max.ms.', {
     min: 0,
@@ -117,7 +129,10 @@ export const STORAGE_KEYS = {
     oneOf: TIMESTAMP_TYPES,
     dynamic: 'cluster',
   }),
-  'log.preallocate': boolean(false, 'Default of the topic key preallocate.', { dynamic: 'cluster', honoured: 'accepted' }),
+  'log.preallocate': boolean(false, 'Default of the topic key preallocate.', {
+    dynamic: 'cluster',
+    honoured: { refused: NO_PREALLOCATION },
+  }),
   'log.retention.bytes': long(-1, 'Default of the topic key retention.bytes.', { dynamic: 'cluster' }),
   'log.retention.check.interval.ms': long(300_000, 'How often logs are looked through for what has expired.', { min: 1 }),
   'log.retention.hours': int(168, 'How long records are kept, in hours; log.retention.minutes and log.retention.ms come first.', {
@@ -145,11 +160,12 @@ export const STORAGE_KEYS = {
   'log.scrub.interval.ms': long(
     604_800_000,
     'How long after all sealed segments were checked they are checked again. 0 for never.',
-    {
-      min: 0,
-    },
+    { min: 0, dynamic: 'cluster' },
   ),
-  'log.scrub.max.bytes.per.second': long(20_000_000, 'Bound of what that reads, for each data directory.', { min: 1 }),
+  'log.scrub.max.bytes.per.second': long(20_000_000, 'Bound of what that reads, for each data directory.', {
+    min: 1,
+    dynamic: 'cluster',
+  }),
   'log.segment.bytes': int(1_073_741_824, 'Default of the topic key segment.bytes.', { min: 1_048_576, dynamic: 'cluster' }),
   'log.segment.delete.delay.ms': long(60_000, 'Default of the topic key file.delete.delay.ms.', { min: 0, dynamic: 'cluster' }),
   'message.max.bytes': int(1_048_588, 'Default of the topic key max.message.bytes.', { min: 0, dynamic: 'cluster' }),

@@ -19,6 +19,10 @@ export const FLUSH_POLICIES = ['group', 'os', 'interval']
 /** zlib has levels 1 to 9, and -1 for its own choice; 0 would not compress. */
 export const gzipLevel = (level: number) => (level === 0 ? 'must be -1, or a whole number from 1 to 9' : undefined)
 export const NO_TIERED_STORAGE = 'it has no tiered storage yet'
+export const ONE_LZ4_LEVEL = 'its LZ4 library has one level, the fastest'
+export const NO_PREALLOCATION = 'Node cannot reserve room on a disk: files grow as they are written'
+/** kafka-reassign-partitions sets both with --throttle, and must not fail for it. */
+const NOT_THROTTLED = 'what partitions copy from each other is not throttled yet'
 
 const THROTTLED = /^(\*|none|\d+:\d+)$/
 const throttledReplicas = (replicas: readonly string[]) =>
@@ -40,7 +44,7 @@ export const TOPIC_KEYS = {
     min: 1,
     max: 17,
     broker: 'compression.lz4.level',
-    honoured: 'accepted',
+    honoured: { refused: ONE_LZ4_LEVEL },
   }),
   'compression.type': string(
     'producer',
@@ -77,7 +81,7 @@ export const TOPIC_KEYS = {
   ),
   'follower.replication.throttled.replicas': list('', 'Replicas whose fetching is throttled: partition:broker, or * for all.', {
     check: throttledReplicas,
-    honoured: 'accepted',
+    honoured: { accepted: NOT_THROTTLED },
   }),
   'index.interval.bytes': int(4096, 'Bytes of log between two entries of the offset index.', {
     min: 0,
@@ -86,17 +90,17 @@ export const TOPIC_KEYS = {
   'leader.replication.throttled.replicas': list(
     '',
     'Replicas that are served at the throttled rate: partition:broker, or * for all.',
-    { check: throttledReplicas, honoured: 'accepted' },
+    { check: throttledReplicas, honoured: { accepted: NOT_THROTTLED } },
   ),
   'local.retention.bytes': long(-2, 'Bytes of tiered data kept locally; -2 follows retention.bytes.', {
     min: -2,
     broker: 'log.local.retention.bytes',
-    honoured: 'accepted',
+    honoured: { refused: NO_TIERED_STORAGE },
   }),
   'local.retention.ms': long(-2, 'How long tiered data is kept locally; -2 follows retention.ms.', {
     min: -2,
     broker: 'log.local.retention.ms',
-    honoured: 'accepted',
+    honoured: { refused: NO_TIERED_STORAGE },
   }),
   'max.compaction.lag.ms': long(LONG_MAX, 'Longest time that a record may stay out of reach of compaction.', {
     min: 1,
@@ -130,14 +134,16 @@ export const TOPIC_KEYS = {
   'min.insync.replicas': int(1, 'In-sync replicas without which acks=all is refused.', {
     min: 1,
     broker: 'min.insync.replicas',
-    honoured: 'accepted',
+    honoured: { accepted: 'a partition has one replica, and as in Kafka no more can be asked for than there are' },
   }),
   preallocate: boolean(false, 'Reserve the whole file of a new segment on disk.', {
     broker: 'log.preallocate',
-    honoured: 'accepted',
+    honoured: { refused: NO_PREALLOCATION },
   }),
-  'remote.log.copy.disable': boolean(false, 'Stop copying to tiered storage.', { honoured: 'accepted' }),
-  'remote.log.delete.on.disable': boolean(false, 'Delete tiered data when tiering is switched off.', { honoured: 'accepted' }),
+  'remote.log.copy.disable': boolean(false, 'Stop copying to tiered storage.', { honoured: { refused: NO_TIERED_STORAGE } }),
+  'remote.log.delete.on.disable': boolean(false, 'Delete tiered data when tiering is switched off.', {
+    honoured: { refused: NO_TIERED_STORAGE },
+  }),
   'remote.storage.enable': boolean(false, 'Keep old segments in tiered storage.', { honoured: { refused: NO_TIERED_STORAGE } }),
   'retention.bytes': long(-1, 'Bytes of a partition that are kept; -1 for no limit.', { broker: 'log.retention.bytes' }),
   'retention.ms': long(604_800_000, 'How long records are kept; -1 for no limit.', { min: -1, broker: RETENTION_SYNONYMS }),
@@ -156,6 +162,6 @@ export const TOPIC_KEYS = {
   'segment.ms': long(604_800_000, 'Age at which a segment is closed though it is not full.', { min: 1, broker: ROLL_SYNONYMS }),
   'unclean.leader.election.enable': boolean(false, 'Let a replica lead that may lack acknowledged records, rather than none.', {
     broker: 'unclean.leader.election.enable',
-    honoured: 'accepted',
+    honoured: { accepted: 'a partition has one replica, so there is no other to elect' },
   }),
 } as const
