@@ -80,6 +80,8 @@ test('transactions are listed and described', async () => {
       ['seen-open', '1', 'Ongoing'],
     ])
   })
+  const matching = (await table('list --transactional-id-pattern (?i)SEEN-[di].*')).slice(1).map(([id]) => id)
+  assert.deepEqual(matching, ['seen-done', 'seen-idle'])
   const [header, [coordinator, id, , epoch, state, timeout, start, duration, partitions]] = await table(
     'describe --transactional-id seen-open',
   )

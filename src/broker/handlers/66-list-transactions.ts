@@ -1,10 +1,13 @@
 import { ListTransactions } from '../../protocol/messages/66-list-transactions.ts'
+import { re2Pattern } from '../re2-pattern.ts'
 import { handler } from './handler.ts'
 
 /** The transactional ids that this broker looks after. */
 export const listTransactions = handler(ListTransactions, {
-  // 2 filters by a pattern of RE2, which takes an engine that no pattern can keep busy.
-  versions: '0-1',
-  handle: (request, services) => services.transactions.listTransactions({ ...request, matches: null }),
+  async handle(request, services) {
+    const { transactionalIdPattern: pattern } = request
+    const matches = pattern === null || pattern === '' ? null : await re2Pattern(pattern)
+    return services.transactions.listTransactions({ ...request, matches })
+  },
   fail: (_request, { errorCode }) => ({ errorCode, unknownStateFilters: [], transactionStates: [] }),
 })

@@ -59,11 +59,13 @@ export class TransactionAdmin {
     this.cluster = cluster
   }
 
-  /** Of all coordinators, by id. Rejects with UnsupportedVersionError where a broker cannot filter by duration. */
+  /**
+   * Of all coordinators, by id. Rejects with UnsupportedVersionError where a broker cannot filter by duration; KafkaError
+   * INVALID_REGULAR_EXPRESSION.
+   */
   async list(filters: TransactionFilters = {}): Promise<TransactionListing[]> {
     const { producerIds = [], durationMs, pattern } = filters
     const minVersion = durationMs === undefined ? 0 : 1
-    const matches = pattern === undefined ? () => true : wholeMatch(pattern)
     const { brokers } = await this.retrying('looking up brokers', () => this.cluster.metadata([]))
     const lists = await Promise.all(
       brokers.map(({ nodeId }) =>
@@ -80,8 +82,9 @@ export class TransactionAdmin {
             { minVersion },
           )
           check(response.errorCode)
-          const filtered = connection.supports(ListTransactions, 2)
-          const states = response.transactionStates.filter(({ transactionalId }) => filtered || matches(transactionalId))
+          const isFiltered = pattern === undefined || connection.supports(ListTransactions, 2)
+          const matches = isFiltered ? () => true : wholeMatch(pattern)
+          const states = response.transactionStates.filter(({ transactionalId }) => matches(transactionalId))
           return states.map(({ transactionalId, producerId, transactionState }) => ({
             transactionalId,
             coordinatorId: nodeId,
