@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { AppendBudget } from '../cluster/replication/append-budget.ts'
-import { Partition } from '../cluster/replication/partition.ts'
+import { leadingPartition } from '../cluster/replication/partition-fixture.ts'
 import { isMarker, type LogEntry } from '../coordinators/runtime/ports.ts'
 import { LogFixture } from '../log/log-fixture.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
@@ -20,8 +19,7 @@ const commit = (by = producer) => ({ marker: { ...by, result: 'commit' as const,
 const abort = (by = producer) => ({ marker: { ...by, result: 'abort' as const, coordinatorEpoch: 5 } })
 
 function over(fixture: LogFixture, log: PartitionLog): PartitionCoordinatorLog {
-  const partition = new Partition('t', log.topicId, 0, 0, log, new AppendBudget())
-  return new PartitionCoordinatorLog(partition, fixture.clock, 1_000)
+  return new PartitionCoordinatorLog(leadingPartition(log), fixture.clock, 1_000)
 }
 
 async function loaded(log: PartitionCoordinatorLog): Promise<{ entries: LogEntry[]; offsets: bigint[] }> {

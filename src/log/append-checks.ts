@@ -48,6 +48,10 @@ export function checkBatches(batches: Buffer, config: LogConfig): void {
       `${batches.length} bytes, a segment holds ${config.segmentBytes} (segment.bytes)`,
     )
   }
+  checkWhole(batches)
+}
+
+function checkWhole(batches: Buffer): void {
   for (let at = 0; at < batches.length; at += batchSize(batches, at)) {
     refuse(checkFrame(batches, at))
     refuse(checkCounts(batches, at))
@@ -55,8 +59,12 @@ export function checkBatches(batches: Buffer, config: LogConfig): void {
   }
 }
 
-/** That copied batches go on where the log ends. There may be holes: the leader's log may have been compacted. */
+/**
+ * That copied batches are whole and go on where the log ends. There may be holes, for the leader's log may have been compacted, and they
+ * may be more than one segment holds.
+ */
 export function checkCopied(batches: Buffer, endOffset: bigint): void {
+  checkWhole(batches)
   let expected = endOffset
   for (let at = 0; at < batches.length; at += batchSize(batches, at)) {
     if (baseOffset(batches, at) < expected) {

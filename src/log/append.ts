@@ -72,9 +72,8 @@ export function appendOwn(log: AppendTarget, batches: Buffer, options: AppendOpt
   return { firstOffset, lastOffset: log.endOffset - 1n, logAppendTimeMs, duplicate: false }
 }
 
-/** Batches as the leader has them. */
+/** Batches as the leader has them. Throws KafkaError: what `checkCopied` says. */
 export function appendCopied(log: AppendTarget, batches: Buffer, nowMs: number): AppendResult {
-  checkBatches(batches, log.config)
   checkCopied(batches, log.endOffset)
   const firstOffset = batches.length === 0 ? log.endOffset : baseOffset(batches)
   for (const at of eachBatch(batches)) {

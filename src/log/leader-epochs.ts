@@ -30,9 +30,12 @@ export class LeaderEpochs {
 
   /** Notes that `epoch` begins at `startOffset`. False where that was known, or the epoch is none. */
   assign(epoch: number, startOffset: bigint): boolean {
-    if (epoch < 0 || epoch <= this.latest) return false
-    // An epoch that ended up empty: its successor takes the place.
+    if (epoch < 0 || epoch === this.latest) return false
+    // An epoch that ended up empty: what comes takes its place, of an older epoch though it may be. So it is where a leader that wrote
+    // nothing follows one of before.
+    const before = this.entries.length
     while (this.entries.length > 0 && this.entries[this.entries.length - 1].startOffset >= startOffset) this.entries.pop()
+    if (epoch <= this.latest) return this.entries.length !== before
     this.entries.push({ epoch, startOffset })
     return true
   }

@@ -145,6 +145,7 @@ class ProduceAnswer {
       const { firstOffset, lastOffset, logAppendTimeMs } = partition.append(
         batch,
         verification === undefined ? this.options : { ...this.options, verification },
+        this.acks,
       )
       const { logStartOffset } = partition
       const response = { index, errorCode: ErrorCode.NONE as number, baseOffset: firstOffset, logAppendTimeMs, logStartOffset }

@@ -21,10 +21,14 @@ export class AckWaiters {
     })
   }
 
-  wake(reached: bigint): void {
+  /** With `error` they are told that what they waited for is there, and not good enough. */
+  wake(reached: bigint, error?: KafkaError): void {
     const { waiters } = this
     let done = 0
-    while (done < waiters.length && waiters[done].offset <= reached) waiters[done++].resolve()
+    while (done < waiters.length && waiters[done].offset <= reached) {
+      if (error === undefined) waiters[done++].resolve()
+      else waiters[done++].reject(error)
+    }
     if (done > 0) this.waiters = done === waiters.length ? [] : waiters.slice(done)
   }
 
@@ -33,11 +37,16 @@ export class AckWaiters {
     this.refuse((waiter) => waiter.offset > offset, error)
   }
 
+  /** Tells all: whatever comes is no longer what they wait for. */
+  refuseAll(error: KafkaError): void {
+    this.refuse(() => true, error)
+  }
+
   /** Tells those whose time is up. What they wait for may still come. */
   expire(nowMs: number): void {
     this.refuse(
       (waiter) => waiter.deadlineMs <= nowMs,
-      new KafkaError('REQUEST_TIMED_OUT', 'the disk did not take the records in time'),
+      new KafkaError('REQUEST_TIMED_OUT', 'the records did not reach the disk, or all in-sync replicas, in time'),
     )
   }
 

@@ -7,7 +7,7 @@ import { KafkaError } from '../../protocol/error-codes.ts'
 import { type BatchOptions, RecordBatchBuilder } from '../../protocol/records/batch-builder.ts'
 import { endTransactionMarker } from '../../protocol/records/control-record.ts'
 import { AppendBudget } from './append-budget.ts'
-import { Partition } from './partition.ts'
+import { leadingPartition, replicaContext } from './partition-fixture.ts'
 
 const FROM_CLIENT = { origin: 'client' } as const
 const NEVER = Number.POSITIVE_INFINITY
@@ -23,7 +23,7 @@ async function partitionWith(config: Partial<LogConfig>) {
   const fixture = await new LogFixture(config).open()
   const log = await fixture.log()
   const budget = new AppendBudget(1000)
-  return { fixture, log, budget, partition: new Partition('t', log.topicId, 0, 0, log, budget) }
+  return { fixture, log, budget, partition: leadingPartition(log, replicaContext({ budget })) }
 }
 
 test('under flush.policy=group acks=all and consumers wait for the disk, acks=1 does not', async () => {
@@ -98,7 +98,7 @@ test('a closed partition refuses whoever waits and whoever comes', async () => {
 
 test('an older leader epoch is fenced, a newer one is unknown, -1 is not checked', async () => {
   const { fixture } = await partitionWith({})
-  const partition = new Partition('t', (await fixture.log()).topicId, 0, 5, await fixture.log(), new AppendBudget())
+  const partition = leadingPartition(await fixture.log(), replicaContext(), 5)
   partition.checkLeaderEpoch(5)
   partition.checkLeaderEpoch(-1)
   assert.throws(() => partition.checkLeaderEpoch(4), { code: 'FENCED_LEADER_EPOCH' })

@@ -1,16 +1,47 @@
-// The partitions of this broker: made, changed and taken away as the metadata image says.
+// The replicas of this broker: made, given their roles and taken away as the metadata image says.
 
 import { type Clock, every, type Timer } from '../../host/clock.ts'
+import type { Endpoint, Network } from '../../host/network.ts'
+import type { Random } from '../../host/random.ts'
 import type { LogConfig } from '../../log/log-config.ts'
 import type { LogManager } from '../../log/log-manager.ts'
 import type { PartitionLog } from '../../log/partition-log.ts'
 import { KafkaError } from '../../protocol/error-codes.ts'
-import type { MetadataDelta, MetadataImage, TopicMetadata } from '../metadata-image.ts'
+import type { BrokerRegistration, MetadataDelta, MetadataImage, TopicMetadata } from '../metadata-image.ts'
+import { NO_LEADER, type PartitionRecord } from '../metadata-records.ts'
 import { AppendBudget } from './append-budget.ts'
-import { Partition } from './partition.ts'
+import type { IsrChanges } from './isr-changes.ts'
+import { Partition, type ReplicaContext } from './partition.ts'
+import type { FetcherSettings } from './replica-fetcher.ts'
+import { ReplicaFetchers } from './replica-fetchers.ts'
+import type { ReplicationReport } from './replication-event.ts'
 
 /** How much longer than asked for an answer may take where it times out: one timer for all requests, not one for each. */
 const EXPIRY_CHECK_MS = 1000
+
+export interface ReplicationSettings extends FetcherSettings {
+  /** replica.lag.time.max.ms */
+  readonly lagTimeMaxMs: number
+  /** replica.high.watermark.checkpoint.interval.ms */
+  readonly checkpointMs: number
+  /** num.replica.fetchers */
+  readonly fetchersPerLeader: number
+}
+
+/** What a broker needs that has others beside it. */
+export interface ReplicationOptions {
+  readonly network: Network
+  readonly random: Random
+  /** Of this broker, as the cluster knows it now. */
+  readonly brokerEpoch: () => number
+  readonly isrChanges: IsrChanges
+  /** Read anew each time, but for `lagTimeMaxMs` and `checkpointMs`. */
+  readonly settings: () => ReplicationSettings
+  /** Which of a broker's endpoints others use (inter.broker.listener.name); undefined: its first. */
+  readonly listener?: string | undefined
+  /** A log directory has failed: the cluster should know that the replicas in it are gone, and elect others to lead. */
+  readonly onDirectoryOffline?: (directoryId: string) => void
+}
 
 export interface ReplicaManagerOptions {
   readonly nodeId: number
@@ -18,26 +49,64 @@ export interface ReplicaManagerOptions {
   readonly clock: Clock
   /** How the logs of a topic are kept, by the latest metadata. */
   readonly logConfig: (topic: string) => LogConfig
+  /** min.insync.replicas of a topic, by the latest metadata. Default: 1. */
+  readonly minInsyncReplicas?: (topic: string) => number
+  /** Absent on a single node: it leads all there is. */
+  readonly replication?: ReplicationOptions
+  readonly report?: ReplicationReport
 }
 
 export class ReplicaManager {
+  readonly budget = new AppendBudget()
   private readonly options: ReplicaManagerOptions
+  private readonly context: ReplicaContext
+  private readonly fetchers: ReplicaFetchers | undefined
   /** By topic, then by index. */
   private readonly byTopic = new Map<string, (Partition | undefined)[]>()
   private image: MetadataImage | undefined
-  private readonly expiry: Timer
-  readonly budget = new AppendBudget()
+  private readonly timers: Timer[]
+  private readonly offlineDirectories = new Set<string>()
 
   constructor(options: ReplicaManagerOptions) {
     this.options = options
-    const { clock } = options
-    this.expiry = every(clock, EXPIRY_CHECK_MS, () => {
-      for (const partition of this.partitions()) partition.expireWaiters(clock.monotonicMs())
-    })
+    const { clock, nodeId, replication, report = () => {} } = options
+    this.context = {
+      nodeId,
+      clock,
+      budget: this.budget,
+      rules: {
+        lagTimeMaxMs: replication?.settings().lagTimeMaxMs ?? 0,
+        mayJoinIsr: (brokerId, brokerEpoch) => this.mayJoinIsr(brokerId, brokerEpoch),
+      },
+      proposals: replication && { changes: replication.isrChanges, random: replication.random },
+      report,
+      onFailure: (partition) => this.onFailure(partition),
+    }
+    this.timers = [every(clock, EXPIRY_CHECK_MS, () => this.expireWaiters())]
+    if (replication === undefined) return
+    const { lagTimeMaxMs, checkpointMs } = replication.settings()
+    const endpointOf = (brokerId: number) => this.endpointOf(brokerId)
+    this.fetchers = new ReplicaFetchers(
+      { ...replication, nodeId, clock, endpointOf, report },
+      () => replication.settings().fetchersPerLeader,
+    )
+    this.timers.push(
+      every(clock, Math.max(1, lagTimeMaxMs / 2), () => this.checkLag()),
+      every(clock, checkpointMs, () => this.checkpointHighWatermarks()),
+    )
   }
+
+  // ── asking ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Throws KafkaError: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR. */
   leader(topic: string, index: number): Partition {
+    const partition = this.replica(topic, index)
+    if (partition.leader === undefined) throw new KafkaError('NOT_LEADER_OR_FOLLOWER')
+    return partition
+  }
+
+  /** Leads or follows. Throws KafkaError: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR. */
+  replica(topic: string, index: number): Partition {
     const partition = this.byTopic.get(topic)?.[index]
     if (partition === undefined) {
       throw new KafkaError(
@@ -59,78 +128,171 @@ export class ReplicaManager {
 
   get partitionCount(): number {
     let count = 0
-    for (const partitions of this.byTopic.values()) count += partitions.length
+    for (const _partition of this.partitions()) count++
     return count
   }
 
-  /**
-   * Takes over what the logs on disk and the image have in common, and makes what is missing. Logs that belong to nothing in the
-   * image are set aside, never deleted: somebody may have put them there.
-   */
+  // ── following the metadata ────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Takes over what the logs on disk and the image have in common, and makes what is missing. */
   async load(image: MetadataImage): Promise<void> {
     this.image = image
-    const { logs } = this.options
-    for (const log of [...logs.logs()]) if (!this.owns(image, log)) await logs.setAside(log.topic, log.partition)
-    await Promise.all(image.topics().map((topic) => this.create(topic)))
+    await all(image.topics().map((topic) => this.assume(topic)))
   }
 
   /** Resolves when logs are made and taken away: then the image may be shown to clients. */
   async apply(image: MetadataImage, delta: MetadataDelta): Promise<void> {
     this.image = image
+    // Whoever is replaced stops at once, whatever the disk has to do for the others.
+    for (const { topic, index, after } of delta.changedPartitions) {
+      const partition = this.find(topic.name, index)
+      if (partition?.topicId === topic.id && after.leader !== this.options.nodeId) partition.becomeFollower(after)
+    }
     for (const topic of delta.deletedTopics) await this.delete(topic)
-    const grown = new Set(delta.changedPartitions.map((change) => change.topic))
-    await Promise.all([...delta.createdTopics, ...grown].map((topic) => this.create(topic)))
+    const grown = new Map(delta.changedPartitions.map((change) => [change.topic.id, change.topic]))
+    await all([...delta.createdTopics, ...grown.values()].map((topic) => this.assume(topic)))
     // A change for all brokers reaches every topic that has no value of its own.
     if (delta.changedConfigs.some(({ type }) => type === 'broker')) for (const topic of this.byTopic.keys()) this.configure(topic)
     for (const { type, name } of delta.changedConfigs) if (type === 'topic') this.configure(name)
   }
 
-  /** By name, id and place. */
-  private owns(image: MetadataImage, { topic, topicId, partition }: PartitionLog): boolean {
-    const replicas = image.topic(topic)?.id === topicId ? image.partition(topic, partition)?.replicas : undefined
-    return replicas?.includes(this.options.nodeId) === true
+  /** Gives each partition of a topic that has a replica here the role that it has now. */
+  private async assume(topic: TopicMetadata): Promise<void> {
+    await all(
+      topic.partitions.map(async (record, index) => {
+        const present = this.find(topic.name, index)
+        if (!record.replicas.includes(this.options.nodeId)) {
+          if (present !== undefined) await this.remove(topic.name, present)
+          else await this.removeLeftover(topic, index)
+          return
+        }
+        await this.assumeRole(present ?? (await this.create(topic, index)), record)
+      }),
+    )
   }
 
-  private async create(topic: TopicMetadata): Promise<void> {
-    const { logs, nodeId } = this.options
+  private async assumeRole(partition: Partition, record: PartitionRecord): Promise<void> {
+    if (record.leader === this.options.nodeId) {
+      this.fetchers?.unfollow(partition)
+      await partition.becomeLeader(record)
+    } else {
+      partition.becomeFollower(record)
+      if (record.leader === NO_LEADER || partition.failure !== undefined) this.fetchers?.unfollow(partition)
+      else this.fetchers?.follow(partition, record.leader)
+    }
+  }
+
+  private async create(topic: TopicMetadata, index: number): Promise<Partition> {
+    const { logConfig, logs, minInsyncReplicas } = this.options
+    const config = logConfig(topic.name)
+    let log: PartitionLog | undefined = logs.get(topic.name, index)
+    // Left over from a topic of the same name that was deleted while the broker was down.
+    if (log !== undefined && log.topicId !== topic.id) {
+      await logs.delete(topic.name, index)
+      log = undefined
+    }
+    log ??= await logs.create(topic.name, topic.id, index, config)
+    log.config = config
+    const highWatermark = log.logDirectory.highWatermarks.get(log.name)
+    const partition = new Partition({ topic: topic.name, topicId: topic.id, index }, log, this.context, highWatermark)
+    partition.minInsyncReplicas = minInsyncReplicas?.(topic.name) ?? 1
     const partitions = this.byTopic.get(topic.name) ?? []
     this.byTopic.set(topic.name, partitions)
-    const config = this.options.logConfig(topic.name)
-    const made = topic.partitions.map(async (record, index) => {
-      if (record.leader !== nodeId || partitions[index] !== undefined) return
-      let log: PartitionLog | undefined = logs.get(topic.name, index)
-      // Of another topic of the same name.
-      if (log !== undefined && log.topicId !== topic.id) {
-        await logs.setAside(topic.name, index)
-        log = undefined
-      }
-      log ??= await logs.create(topic.name, topic.id, index, config)
-      log.config = config
-      log.assignLeaderEpoch(record.leaderEpoch)
-      partitions[index] = new Partition(topic.name, topic.id, index, record.leaderEpoch, log, this.budget)
-    })
-    await Promise.all(made)
+    partitions[index] = partition
+    return partition
   }
 
   private async delete(topic: TopicMetadata): Promise<void> {
     const partitions = this.byTopic.get(topic.name) ?? []
     this.byTopic.delete(topic.name)
-    for (const partition of partitions) {
-      if (partition === undefined) continue
-      partition.close(new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `topic ${topic.name} was deleted`))
-      await this.options.logs.delete(topic.name, partition.index)
-    }
+    const gone = new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `topic ${topic.name} was deleted`)
+    for (const partition of partitions) if (partition !== undefined) await this.drop(partition, gone)
+  }
+
+  /** The partition goes on elsewhere. */
+  private async remove(topic: string, partition: Partition): Promise<void> {
+    delete this.byTopic.get(topic)?.[partition.index]
+    await this.drop(partition, new KafkaError('NOT_LEADER_OR_FOLLOWER', 'the replica was moved to another broker'))
+  }
+
+  /** Of a replica that was moved while the broker was down. */
+  private async removeLeftover(topic: TopicMetadata, index: number): Promise<void> {
+    const { logs, replication } = this.options
+    if (replication !== undefined && logs.get(topic.name, index)?.topicId === topic.id) await logs.delete(topic.name, index)
+  }
+
+  private async drop(partition: Partition, why: KafkaError): Promise<void> {
+    this.fetchers?.unfollow(partition)
+    partition.close(why)
+    await this.options.logs.delete(partition.topic, partition.index)
   }
 
   private configure(topic: string): void {
     const config = this.options.logConfig(topic)
-    for (const partition of this.byTopic.get(topic) ?? []) if (partition !== undefined) partition.log.config = config
+    const minInsyncReplicas = this.options.minInsyncReplicas?.(topic) ?? 1
+    for (const partition of this.byTopic.get(topic) ?? []) {
+      if (partition === undefined) continue
+      partition.log.config = config
+      partition.minInsyncReplicas = minInsyncReplicas
+      partition.maybeAdvance()
+    }
+  }
+
+  // ── from time to time ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  private expireWaiters(): void {
+    const nowMs = this.options.clock.monotonicMs()
+    for (const partition of this.partitions()) partition.expireWaiters(nowMs)
+  }
+
+  /** Of all partitions that are led: who lags behind leaves the ISR. */
+  checkLag(): void {
+    for (const partition of this.partitions()) partition.checkLag()
+  }
+
+  /** Makes the high watermarks durable: a replica that comes back serves from there on, before it has heard of its leader. */
+  async checkpointHighWatermarks(): Promise<void> {
+    for (const directory of this.options.logs.directories) {
+      if (directory.state !== 'online') continue
+      // A disk that fails here fails elsewhere too, where it is told.
+      await directory.saveHighWatermarks().catch(() => {})
+    }
+  }
+
+  // ── the others ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  private mayJoinIsr(brokerId: number, brokerEpoch: number): boolean {
+    const broker = this.image?.broker(brokerId)
+    if (broker === undefined || broker.fenced || broker.inControlledShutdown) return false
+    return brokerEpoch === -1 || brokerEpoch === broker.epoch
+  }
+
+  private endpointOf(brokerId: number): Endpoint | undefined {
+    const broker: BrokerRegistration | undefined = this.image?.broker(brokerId)
+    const listener = this.options.replication?.listener
+    return listener === undefined ? broker?.endpoints[0] : broker?.endpoints.find(({ name }) => name === listener)
+  }
+
+  private onFailure(partition: Partition): void {
+    this.fetchers?.unfollow(partition)
+    const { logDirectory } = partition.log
+    if (logDirectory.state !== 'offline' || this.offlineDirectories.has(logDirectory.id)) return
+    this.offlineDirectories.add(logDirectory.id)
+    this.options.replication?.onDirectoryOffline?.(logDirectory.id)
   }
 
   /** Whoever waits is told to look elsewhere. */
   close(): void {
-    this.expiry.cancel()
+    for (const timer of this.timers) timer.cancel()
+    this.fetchers?.close()
     for (const partition of this.partitions())
       partition.close(new KafkaError('NOT_LEADER_OR_FOLLOWER', 'the broker is shutting down'))
   }
+}
+
+/** Resolves when all have come to their end, and rejects with the first failure among them: one replica must not stop the others. */
+async function all(work: readonly Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(work)
+  const failure = results.find((result) => result.status === 'rejected')
+  if (failure !== undefined) throw failure.reason
 }
