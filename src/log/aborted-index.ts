@@ -61,6 +61,10 @@ export class AbortedIndex {
     return this.unsaved.length >= ENTRIES_PER_SAVE
   }
 
+  get hasUnsaved(): boolean {
+    return this.unsaved.length > 0
+  }
+
   /** In the order of their last offsets. */
   add(transaction: AbortedTransaction): void {
     this.unsaved.push(transaction)

@@ -1,6 +1,7 @@
 // Marks from which a recovery can go on within a segment: at some offset the indexes of the active segment are synced, and then a
 // producer snapshot is written whose name says the offset. Without marks a recovery would have to read every batch header of the
-// segment that holds the recovery point, and index it anew.
+// segment that holds the recovery point, and index it anew. Where no mark is due, index entries that memory holds back go to their
+// files, unsynced: whoever looks at the files of a running broker, as Kafka's tools do, finds them.
 
 import { type Disk, DiskError } from '../host/disk.ts'
 import { segmentFileName } from './file-names.ts'
@@ -27,11 +28,12 @@ export class RecoveryMarks {
     this.everyBytes = everyBytes
   }
 
-  /** Leaves a mark if the log has grown enough since the last one. Rejects with DiskError, KafkaError. */
+  /** Leaves a mark if the log has grown enough since the last one, or saves its indexes. Rejects with DiskError, KafkaError. */
   async update(log: PartitionLog): Promise<void> {
-    if (!this.isDue(log)) return
+    const isDue = this.isDue(log)
+    if (!isDue && log.segments.at(-1)?.hasUnsavedIndexes !== true) return
     try {
-      await log.changes.take(() => this.mark(log))
+      await log.changes.take(() => (isDue ? this.mark(log) : this.saveIndexes(log)))
     } catch (error) {
       // A log that is deleted or fails meanwhile has said so itself.
       if (log.failed !== undefined) return
@@ -47,6 +49,10 @@ export class RecoveryMarks {
     if (active === undefined || log.failed !== undefined || log.config.flushPolicy === 'os') return false
     const last = this.marks.get(log)
     return active.size - (last?.segment === active ? last.size : 0) >= this.everyBytes
+  }
+
+  private async saveIndexes(log: PartitionLog): Promise<void> {
+    if (log.failed === undefined) await log.segments.at(-1)?.saveIndexes()
   }
 
   private async mark(log: PartitionLog): Promise<void> {

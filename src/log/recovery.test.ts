@@ -429,6 +429,35 @@ test('a log deleted and made again under the same name inherits no checkpoint', 
   assert.deepEqual(fixture.events, [])
 })
 
+for (const flushPolicy of ['group', 'os'] as const) {
+  test(`the indexes of the active segment are in their files soon, under ${flushPolicy}, and written once`, async () => {
+    const fixture = await filled(8, { indexIntervalBytes: batchSize, flushPolicy })
+    const log = await fixture.log()
+    const sizes = async () => {
+      const files = ['.index', '.timeindex'].map((suffix) => fixture.disk.readFile(fixture.path(FIRST + suffix)))
+      return (await Promise.all(files)).map(({ length }) => length)
+    }
+    // Every other batch is more than an interval behind the last entry; all have the same timestamp. These came with the file.
+    assert.deepEqual(await sizes(), [3 * 8, 12])
+    for (let i = 0; i < 4; i++) log.append(batchOf(2), FROM_CLIENT)
+    await log.flush()
+    assert.deepEqual(await sizes(), [3 * 8, 12])
+    await fixture.manager.checkpoint()
+    assert.deepEqual(await sizes(), [5 * 8, 12])
+    const written = new Set<string>()
+    fixture.onDiskCall = (operation, path) => {
+      if (operation === 'write' && path.endsWith('index')) written.add(path)
+    }
+    await fixture.manager.checkpoint()
+    assert.deepEqual([...written], [])
+    // What a crash leaves of them is not believed.
+    const recovered = await fixture.crash()
+    assert.equal((await readAll(recovered)).length, 12)
+    await fixture.manager.close()
+    assert.deepEqual(await sizes(), [5 * 8, 12])
+  })
+}
+
 test('the files are those of Kafka', async () => {
   const fixture = await filled(8, { segmentBytes: 4 * batchSize, indexIntervalBytes: batchSize })
   await fixture.manager.close()

@@ -203,6 +203,10 @@ export class Segment {
     return this.index.shouldSave || this.timeIndex.shouldSave || this.aborted.shouldSave
   }
 
+  get hasUnsavedIndexes(): boolean {
+    return this.index.hasUnsaved || this.timeIndex.hasUnsaved || this.aborted.hasUnsaved
+  }
+
   async saveIndexes(): Promise<void> {
     await this.index.save()
     await this.timeIndex.save()

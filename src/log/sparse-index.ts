@@ -75,6 +75,10 @@ export class SparseIndex<Key extends number | bigint> {
     return this.unsavedCount >= ENTRIES_PER_SAVE
   }
 
+  get hasUnsaved(): boolean {
+    return this.unsavedCount > 0
+  }
+
   /** Keys must ascend. */
   add(key: Key, value: number): void {
     const at = this.unsavedCount * this.layout.size
