@@ -27,6 +27,10 @@ export interface FetchPartition {
   fetchOffset: bigint
   lastFetchedEpoch: number
   maxBytes: number
+  /** Where a follower's log starts; -1 for consumers. */
+  logStartOffset: bigint
+  /** What a follower knew when it last named the partition; the largest int64 where it does not say. */
+  knownHighWatermark: bigint
   /** What the client was told last: an incremental answer leaves out what has not changed. */
   toldHighWatermark: bigint
   toldLogStartOffset: bigint
@@ -35,6 +39,8 @@ export interface FetchPartition {
 interface Session {
   readonly id: number
   readonly usesIds: boolean
+  /** Of a follower: consumers do not take its place, unless it has gone. */
+  readonly privileged: boolean
   epoch: number
   lastUsedMs: number
   readonly partitions: Map<string, FetchPartition>
@@ -64,12 +70,17 @@ export class FetchSessions {
   }
 
   /** Throws KafkaError: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR. */
-  contextFor(request: FetchRequest, version: number, topicName: (topicId: string) => string): FetchContext {
+  contextFor(
+    request: FetchRequest,
+    version: number,
+    topicName: (topicId: string) => string,
+    { privileged = false }: { privileged?: boolean } = {},
+  ): FetchContext {
     const usesIds = version >= 13
     if (request.sessionEpoch === FINAL_EPOCH || request.sessionEpoch === INITIAL_EPOCH) {
       if (request.sessionId !== NO_SESSION) this.sessions.delete(request.sessionId)
       const partitions = requested(request, usesIds, topicName)
-      const session = request.sessionEpoch === INITIAL_EPOCH ? this.create(partitions, usesIds) : undefined
+      const session = request.sessionEpoch === INITIAL_EPOCH ? this.create(partitions, usesIds, privileged) : undefined
       return { sessionId: session?.id ?? NO_SESSION, partitions: partitions.values(), full: true, include: remember }
     }
     const session = this.sessions.get(request.sessionId)
@@ -114,29 +125,30 @@ export class FetchSessions {
         known.fetchOffset = partition.fetchOffset
         known.lastFetchedEpoch = partition.lastFetchedEpoch
         known.maxBytes = partition.maxBytes
+        known.logStartOffset = partition.logStartOffset
+        known.knownHighWatermark = partition.knownHighWatermark
       }
     }
   }
 
-  private create(partitions: Map<string, FetchPartition>, usesIds: boolean): Session | undefined {
+  private create(partitions: Map<string, FetchPartition>, usesIds: boolean, privileged: boolean): Session | undefined {
     if (partitions.size === 0) return undefined
     const now = this.clock.monotonicMs()
-    if (this.sessions.size >= this.slots && !this.evict(now, partitions.size)) return undefined
+    if (this.sessions.size >= this.slots && !this.evict(now, partitions.size, privileged)) return undefined
     let id: number
     do id = this.random.u32() >>> 1
     while (id === NO_SESSION || this.sessions.has(id))
-    const session = { id, usesIds, epoch: 1, lastUsedMs: now, partitions }
+    const session = { id, usesIds, privileged, epoch: 1, lastUsedMs: now, partitions }
     this.sessions.set(id, session)
     return session
   }
 
   /** Makes room: a session gone stale, or one that is smaller than the newcomer and not in use. */
-  private evict(now: number, size: number): boolean {
+  private evict(now: number, size: number, privileged: boolean): boolean {
     for (const session of this.sessions.values()) {
       const idleMs = now - session.lastUsedMs
-      if (idleMs > EVICTABLE_AFTER_MS || (idleMs > EVICTABLE_AFTER_MS / 4 && session.partitions.size < size)) {
-        return this.sessions.delete(session.id)
-      }
+      const smaller = session.privileged === privileged && idleMs > EVICTABLE_AFTER_MS / 4 && session.partitions.size < size
+      if (idleMs > EVICTABLE_AFTER_MS || smaller || (privileged && !session.privileged)) return this.sessions.delete(session.id)
     }
     return false
   }
@@ -167,6 +179,8 @@ function newPartition(topic: string, topicId: string, partition: RequestedPartit
     fetchOffset: partition.fetchOffset,
     lastFetchedEpoch: partition.lastFetchedEpoch,
     maxBytes: partition.partitionMaxBytes,
+    logStartOffset: partition.logStartOffset,
+    knownHighWatermark: partition.highWatermark,
     toldHighWatermark: -1n,
     toldLogStartOffset: -1n,
   }

@@ -2,11 +2,12 @@
 
 import type { Lease } from '../../bytes/buffer-pool.ts'
 import type { Partition } from '../../cluster/replication/partition.ts'
+import { preferredReplica, RACK_AWARE_SELECTOR } from '../../cluster/replication/preferred-replica.ts'
 import type { AbortedTransaction } from '../../log/aborted-index.ts'
 import type { ReadResult } from '../../log/partition-log.ts'
 import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
 import type { TopicId } from '../../protocol/ids.ts'
-import { Fetch } from '../../protocol/messages/01-fetch.ts'
+import { Fetch, type FetchRequest } from '../../protocol/messages/01-fetch.ts'
 import type { ResponseInput } from '../../protocol/schema.ts'
 import { delayedFetch, type FetchAttempt } from '../delayed-fetch.ts'
 import type { FetchContext, FetchPartition, PartitionResponse } from '../fetch-sessions.ts'
@@ -32,22 +33,28 @@ interface Attempt extends FetchAttempt {
 
 export const fetch = handler(Fetch, {
   handle(request, services, call) {
-    // Followers are told by AlterPartition and their own sessions; none can exist on a single node.
-    if (request.replicaId >= 0 || request.replicaState.replicaId >= 0) throw new KafkaError('NOT_LEADER_OR_FOLLOWER')
-    const context = services.sessions.contextFor(
-      request,
-      call.version,
-      (id) => services.image().topicById(id as TopicId)?.name ?? '',
-    )
+    const reader = readerOf(request, call.version)
+    const isFollower = reader.replicaId >= 0
+    const topicName = (id: string) => services.image().topicById(id as TopicId)?.name ?? ''
+    const context = services.sessions.contextFor(request, call.version, topicName, { privileged: isFollower })
     const partitions = [...context.partitions]
-    const maxBytes = Math.min(request.maxBytes, services.config().get('fetch.max.bytes'))
-    const readCommitted = request.isolationLevel === READ_COMMITTED
+    const maxBytes = isFollower ? request.maxBytes : Math.min(request.maxBytes, services.config().get('fetch.max.bytes'))
+    // What a fetch says of a follower, it says once, however often it is looked at.
+    let isNew = true
     const result = delayedFetch<Attempt>({
       clock: services.clock,
       minBytes: Math.min(request.minBytes, maxBytes),
       maxWaitMs: request.maxWaitMs,
-      wakePoints: partitions.flatMap((partition) => services.replicas.find(partition.topic, partition.partition) ?? []),
-      attempt: () => new Reading(services, partitions, maxBytes, readCommitted, call.version).run(),
+      wakePoints: partitions.flatMap(({ topic, partition }) => {
+        const replica = services.replicas.find(topic, partition)
+        if (replica === undefined) return []
+        return isFollower ? replica.followers : replica
+      }),
+      attempt: () => {
+        const reading = new Reading(services, partitions, maxBytes, reader, isNew)
+        isNew = false
+        return reading.run()
+      },
       onAbandoned: (abandon) => call.connection.onClose(abandon),
     })
     if (result instanceof Promise)
@@ -57,6 +64,28 @@ export const fetch = handler(Fetch, {
 
   fail: (_request, error) => ({ errorCode: error.errorCode, responses: [] }),
 })
+
+/** Who fetches, and how. */
+interface FetchReader {
+  readonly version: number
+  /** A follower's broker; -1 for consumers. */
+  readonly replicaId: number
+  readonly brokerEpoch: number
+  readonly readCommitted: boolean
+  /** Where a consumer is; '' if it does not say. */
+  readonly rack: string
+}
+
+function readerOf(request: FetchRequest, version: number): FetchReader {
+  const { replicaId, replicaEpoch } = request.replicaState
+  return {
+    version,
+    replicaId: version >= 15 ? replicaId : request.replicaId,
+    brokerEpoch: Number(replicaEpoch),
+    readCommitted: request.isolationLevel === READ_COMMITTED,
+    rack: request.rackId,
+  }
+}
 
 function answer(context: FetchContext, attempt: Attempt, call: Call): ResponseInput<typeof Fetch> {
   const { leases } = attempt
@@ -78,36 +107,29 @@ function answer(context: FetchContext, attempt: Attempt, call: Call): ResponseIn
 class Reading {
   private readonly services: Services
   private readonly partitions: readonly FetchPartition[]
-  private readonly readCommitted: boolean
-  private readonly version: number
+  private readonly reader: FetchReader
+  private readonly isNew: boolean
   private readonly found: { partition: FetchPartition; response: PartitionResponse }[] = []
   private left: number
   private readonly leases: Lease[] = []
   private bytes = 0
   private urgent = false
 
-  constructor(
-    services: Services,
-    partitions: readonly FetchPartition[],
-    maxBytes: number,
-    readCommitted: boolean,
-    version: number,
-  ) {
+  constructor(services: Services, partitions: readonly FetchPartition[], maxBytes: number, reader: FetchReader, isNew: boolean) {
     this.services = services
     this.partitions = partitions
     this.left = maxBytes
-    this.readCommitted = readCommitted
-    this.version = version
+    this.reader = reader
+    this.isNew = isNew
   }
 
   run(from = 0): Attempt | Promise<Attempt> {
     for (let i = from; i < this.partitions.length; i++) {
       const requested = this.partitions[i]
       try {
-        const partition = this.leaderFor(requested)
-        if (this.diverge(requested, partition)) continue
-        const limit = this.readCommitted ? partition.lastStableOffset : partition.highWatermark
-        const read = this.read(partition, requested, limit)
+        const partition = this.replicaFor(requested)
+        if (this.diverge(requested, partition) || this.redirect(requested, partition)) continue
+        const read = this.read(partition, requested)
         if (read instanceof Promise) {
           return read.then(
             (result) => {
@@ -128,18 +150,31 @@ class Reading {
     return { found: this.found, leases: this.leases, bytes: this.bytes, urgent: this.urgent }
   }
 
-  private leaderFor(requested: FetchPartition): Partition {
-    if (requested.topic === '') throw new KafkaError(this.version >= 13 ? 'UNKNOWN_TOPIC_ID' : 'UNKNOWN_TOPIC_OR_PARTITION')
-    const partition = this.services.replicas.leader(requested.topic, requested.partition)
-    if (this.version >= 13 && partition.topicId !== requested.topicId) throw new KafkaError('INCONSISTENT_TOPIC_ID')
+  /** Followers fetch from leaders; consumers from any replica, if they know of racks (KIP-392). */
+  private replicaFor(requested: FetchPartition): Partition {
+    const { replicas } = this.services
+    const { version, replicaId } = this.reader
+    const { topic, partition: index } = requested
+    if (topic === '') throw new KafkaError(version >= 13 ? 'UNKNOWN_TOPIC_ID' : 'UNKNOWN_TOPIC_OR_PARTITION')
+    const partition = replicaId < 0 && version >= 11 ? replicas.replica(topic, index) : replicas.leader(topic, index)
+    if (version >= 13 && partition.topicId !== requested.topicId) throw new KafkaError('INCONSISTENT_TOPIC_ID')
     partition.checkLeaderEpoch(requested.currentLeaderEpoch)
     return partition
   }
 
-  private read(partition: Partition, requested: FetchPartition, limit: bigint): Found | Promise<Found> {
-    const { fetchOffset } = requested
+  /** Consumers see what is committed; followers all there is, for that is how it comes to be committed. */
+  private limitOf(partition: Partition): bigint {
+    if (this.reader.replicaId >= 0) return partition.log.endOffset
+    return this.reader.readCommitted ? partition.lastStableOffset : partition.highWatermark
+  }
+
+  private read(partition: Partition, requested: FetchPartition): Found | Promise<Found> {
+    const { fetchOffset, logStartOffset } = requested
+    const { replicaId, brokerEpoch } = this.reader
     if (fetchOffset < partition.logStartOffset || fetchOffset > partition.log.endOffset)
       throw new KafkaError('OFFSET_OUT_OF_RANGE')
+    if (this.isNew && replicaId >= 0) partition.noteFetch({ replicaId, brokerEpoch, fetchOffset, logStartOffset })
+    const limit = this.limitOf(partition)
     // The first batch comes whatever the limits are: a client must get on.
     if (fetchOffset >= limit || (this.left <= 0 && this.bytes > 0)) return NOTHING_FOUND
     const maxBytes = Math.max(0, Math.min(this.left, requested.maxBytes))
@@ -149,7 +184,7 @@ class Reading {
   }
 
   private withAborted(partition: Partition, fetchOffset: bigint, result: ReadResult): Found | Promise<Found> {
-    if (!this.readCommitted || result.size === 0) return { result, aborted: NO_TRANSACTIONS }
+    if (!this.reader.readCommitted || result.size === 0) return { result, aborted: NO_TRANSACTIONS }
     const aborted = partition.log.abortedTransactions(fetchOffset, result.nextOffset)
     return aborted instanceof Promise ? aborted.then((aborted) => ({ result, aborted })) : { result, aborted }
   }
@@ -159,6 +194,10 @@ class Reading {
     if (result !== null) this.leases.push(...result.leases)
     this.bytes += size
     this.left -= size
+    // So that followers serve what is committed without waiting for the next records (KIP-1166).
+    const { knownHighWatermark, toldHighWatermark } = requested
+    const known = toldHighWatermark > knownHighWatermark ? toldHighWatermark : knownHighWatermark
+    if (this.reader.replicaId >= 0 && partition.highWatermark > known) this.urgent = true
     this.found.push({
       partition: requested,
       response: this.response(requested, partition, result?.chunks ?? NO_RECORDS, aborted),
@@ -171,12 +210,37 @@ class Reading {
     // An epoch that has not been yet: there is no place to send the client back to.
     if (requested.lastFetchedEpoch > partition.leaderEpoch) throw new KafkaError('OFFSET_OUT_OF_RANGE')
     const known = partition.log.endOffsetForEpoch(requested.lastFetchedEpoch)
-    if (known === undefined) return false
+    if (known === undefined) {
+      // Records of an epoch that we know nothing of may be anything.
+      if (this.reader.replicaId >= 0) throw new KafkaError('OFFSET_OUT_OF_RANGE')
+      return false
+    }
     const { leaderEpoch, endOffset } = known
     if (leaderEpoch === requested.lastFetchedEpoch && endOffset >= requested.fetchOffset) return false
     this.urgent = true
     const response = this.response(requested, partition, NO_RECORDS)
     this.found.push({ partition: requested, response: { ...response, divergingEpoch: { epoch: leaderEpoch, endOffset } } })
+    return true
+  }
+
+  /** A consumer that has a replica in its own rack is sent there. */
+  private redirect(requested: FetchPartition, partition: Partition): boolean {
+    const { replicaId, rack } = this.reader
+    if (replicaId >= 0 || rack === '' || partition.leader === undefined || partition.leader.alone) return false
+    const { services } = this
+    if (services.config().get('replica.selector.class') !== RACK_AWARE_SELECTOR) return false
+    const { fetchOffset } = requested
+    const image = services.image()
+    const preferredReadReplica = preferredReplica(partition.leader, { rack, fetchOffset, leaderId: services.nodeId }, (id) => {
+      const broker = image.broker(id)
+      return broker === undefined || broker.fenced ? undefined : broker.rack
+    })
+    if (preferredReadReplica === undefined) return false
+    this.urgent = true
+    this.found.push({
+      partition: requested,
+      response: { ...this.response(requested, partition, NO_RECORDS), preferredReadReplica },
+    })
     return true
   }
 
@@ -193,7 +257,7 @@ class Reading {
       lastStableOffset: partition.lastStableOffset,
       logStartOffset: partition.logStartOffset,
       // Null tells "all is visible"; an empty list tells a consumer of committed records that none was aborted.
-      abortedTransactions: this.readCommitted ? aborted : null,
+      abortedTransactions: this.reader.readCommitted ? aborted : null,
       records,
     }
   }
@@ -201,7 +265,8 @@ class Reading {
   private refuse(requested: FetchPartition, error: unknown): void {
     if (!(error instanceof KafkaError)) throw error
     this.urgent = true
-    const code = error.code === 'KAFKA_STORAGE_ERROR' && this.version <= 5 ? ErrorCode.NOT_LEADER_OR_FOLLOWER : error.errorCode
+    const code =
+      error.code === 'KAFKA_STORAGE_ERROR' && this.reader.version <= 5 ? ErrorCode.NOT_LEADER_OR_FOLLOWER : error.errorCode
     this.found.push({
       partition: requested,
       response: {

@@ -1,8 +1,9 @@
 import type { Partition } from '../../cluster/replication/partition.ts'
 import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
-import { ListOffsets } from '../../protocol/messages/02-list-offsets.ts'
+import { ListOffsets, type ListOffsetsRequest } from '../../protocol/messages/02-list-offsets.ts'
 import { handler } from './handler.ts'
 
+const READ_COMMITTED = 1
 const LATEST = -1n
 const EARLIEST = -2n
 const MAX_TIMESTAMP = -3n
@@ -29,7 +30,6 @@ const NOTHING: Found = { offset: -1n, timestamp: -1n, leaderEpoch: -1 }
 /** Answers where a partition begins, where it ends, or where it stood at a time. */
 export const listOffsets = handler(ListOffsets, {
   async handle(request, services, call) {
-    const readCommitted = request.isolationLevel === 1
     const topics = []
     const seen = new Set<string>()
     const twice = new Set<string>()
@@ -50,12 +50,11 @@ export const listOffsets = handler(ListOffsets, {
           if (call.version < since) throw new KafkaError('UNSUPPORTED_VERSION')
           const partition = services.replicas.leader(name, partitionIndex)
           partition.checkLeaderEpoch(currentLeaderEpoch)
-          const limit = readCommitted ? partition.lastStableOffset : partition.highWatermark
-          const found = await find(partition, timestamp, limit)
+          const found = await find(partition, timestamp, limitOf(partition, request))
           answers.push({ partitionIndex, errorCode: ErrorCode.NONE, ...found })
         } catch (error) {
           if (!(error instanceof KafkaError)) throw error
-          answers.push({ partitionIndex, errorCode: error.errorCode, ...NOTHING })
+          answers.push({ partitionIndex, errorCode: codeOf(error, call.version), ...NOTHING })
         }
       }
       topics.push({ name, partitions: answers })
@@ -71,10 +70,26 @@ export const listOffsets = handler(ListOffsets, {
   }),
 })
 
+/** Followers ask how far their leader's log goes, consumers how far they may read. */
+function limitOf(partition: Partition, { replicaId, isolationLevel }: ListOffsetsRequest): bigint {
+  if (replicaId >= 0) return partition.log.endOffset
+  return isolationLevel === READ_COMMITTED ? partition.lastStableOffset : partition.highWatermark
+}
+
+/** A new leader does not know at once how far its predecessor had committed: an end that went back would be worse than none (KIP-207). */
+function requireEnd(partition: Partition, limit: bigint): void {
+  if (limit < partition.log.endOffset && !partition.endIsKnown) throw new KafkaError('OFFSET_NOT_AVAILABLE')
+}
+
+function codeOf(error: KafkaError, version: number): number {
+  return error.code === 'OFFSET_NOT_AVAILABLE' && version < 5 ? ErrorCode.LEADER_NOT_AVAILABLE : error.errorCode
+}
+
 async function find(partition: Partition, timestamp: bigint, limit: bigint): Promise<Found> {
   const { log } = partition
   switch (timestamp) {
     case LATEST:
+      requireEnd(partition, limit)
       return { offset: limit, timestamp: -1n, leaderEpoch: partition.leaderEpoch }
     case EARLIEST:
     case EARLIEST_LOCAL:
@@ -84,7 +99,10 @@ async function find(partition: Partition, timestamp: bigint, limit: bigint): Pro
       return NOTHING // nothing is ever tiered here
     case MAX_TIMESTAMP:
       return (await log.offsetOfMaxTimestamp(limit)) ?? NOTHING
-    default:
-      return (await log.offsetForTimestamp(timestamp, limit)) ?? NOTHING
+    default: {
+      const found = await log.offsetForTimestamp(timestamp, limit)
+      if (found === undefined) requireEnd(partition, limit)
+      return found ?? NOTHING
+    }
   }
 }
