@@ -270,10 +270,12 @@ test('a crash at any moment of a compaction leaves every key as it was, and the 
   }
 })
 
-test('the offsets of keys are found again, however many there are, up to the limit of memory', () => {
-  const offsets = new KeyOffsets(100n, 24 * 4096, 0.75)
+test('the offsets of keys are found again, however many there are, up to the limit of memory', async () => {
+  const offsets = new KeyOffsets(100n, 24 * 4096, 0.75, seededRandom(1))
   let count = 0
-  while (offsets.put(Buffer.from(`key-${count}`), 100n + BigInt(count))) count++
+  for (let grown = true; grown; grown = await offsets.grow(async () => {})) {
+    while (offsets.put(Buffer.from(`key-${count}`), 100n + BigInt(count))) count++
+  }
   assert.equal(count, 3072)
   assert.equal(offsets.put(Buffer.from('key-5'), 99_999n), true)
   assert.equal(offsets.latest(Buffer.from('key-5')), 99_999n)

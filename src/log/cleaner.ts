@@ -4,8 +4,16 @@
 // Offsets never change; what stays keeps its batch, its headers and its time.
 
 import { DecodeError } from '../bytes/reader.ts'
+import type { Clock } from '../host/clock.ts'
 import { retainRecords } from '../protocol/records/batch-builder.ts'
-import { baseTimestamp, batchSize, hasDeleteHorizon, isControl, lastOffset } from '../protocol/records/batch-header.ts'
+import {
+  BATCH_PREFIX_SIZE,
+  baseTimestamp,
+  batchSize,
+  hasDeleteHorizon,
+  isControl,
+  lastOffset,
+} from '../protocol/records/batch-header.ts'
 import { checkBatch } from '../protocol/records/record-batch.ts'
 import { RecordCursor } from '../protocol/records/record-cursor.ts'
 import type { AbortedTransaction } from './aborted-index.ts'
@@ -18,8 +26,12 @@ import type { Pace } from './pace.ts'
 import type { ProducerState } from './producer-state.ts'
 import { Segment } from './segment.ts'
 
-/** Read and written at a time. */
-const CHUNK_BYTES = 1024 * 1024
+/** Read at a time. What is done with it takes about a millisecond, and then others get their turn. */
+const READ_BYTES = 64 * 1024
+/** Written at a time. */
+const WRITE_BYTES = 1024 * 1024
+/** Of a batch, looked at in one turn of the event loop. */
+const RECORDS_PER_TURN = 512
 /** Offsets relative to a segment's base are 32 bits, signed. */
 const INT32_MAX = 0x7fffffffn
 
@@ -93,8 +105,8 @@ export async function cleanLog(
   work: Cleanable,
   options: { mapBytes: number; loadFactor: number; nowMs: number; pace: Pace },
 ): Promise<Cleaned> {
-  const latest = new KeyOffsets(work.firstDirtyOffset, options.mapBytes, options.loadFactor)
-  const cleanedOffset = await readKeys(log, work, latest, options.pace)
+  const latest = new KeyOffsets(work.firstDirtyOffset, options.mapBytes, options.loadFactor, env.random)
+  const cleanedOffset = await readKeys(log, env, work, latest, options.pace)
   const affected = work.segments.filter((segment) => segment.baseOffset < cleanedOffset)
   const cleaning = new Cleaning(log, env, latest, cleanedOffset, options.nowMs, options.pace)
   let bytesBefore = 0
@@ -109,7 +121,13 @@ export async function cleanLog(
 }
 
 /** Returns the offset up to which the keys are in the map. */
-async function readKeys(log: CleanableLog, work: Cleanable, latest: KeyOffsets, pace: Pace): Promise<bigint> {
+async function readKeys(
+  log: CleanableLog,
+  { clock }: LogEnvironment,
+  work: Cleanable,
+  latest: KeyOffsets,
+  pace: Pace,
+): Promise<bigint> {
   const all = log.segments
   const transactions = new CleanedTransactions()
   let end = work.firstDirtyOffset
@@ -119,12 +137,12 @@ async function readKeys(log: CleanableLog, work: Cleanable, latest: KeyOffsets, 
     if (next <= work.firstDirtyOffset) continue
     let full = false
     transactions.expect(await log.abortedTransactions(end, next))
-    await eachBatchOf(segment, pace, (batch) => {
+    await eachBatchOf(segment, pace, async (batch) => {
       const last = lastOffset(batch)
       if (last < work.firstDirtyOffset) return true
       if (isControl(batch)) transactions.onMarker(batch)
       // A batch that went in by half is read again next time; what stands in the map is true all the same.
-      else if (!transactions.onData(batch) && !putKeys(batch, latest)) {
+      else if (!transactions.onData(batch) && !(await putKeys(batch, latest, clock))) {
         full = true
         return false
       }
@@ -137,12 +155,16 @@ async function readKeys(log: CleanableLog, work: Cleanable, latest: KeyOffsets, 
   return end
 }
 
-function putKeys(batch: Buffer, latest: KeyOffsets): boolean {
+/** False where not all of them found room. */
+async function putKeys(batch: Buffer, latest: KeyOffsets, clock: Clock): Promise<boolean> {
+  const turn = () => nextTurn(clock)
   try {
     const record = new RecordCursor(batch)
-    while (record.next()) {
+    for (let count = 1; record.next(); count++) {
+      if (count % RECORDS_PER_TURN === 0) await turn()
       const { key } = record
-      if (key !== null && !latest.put(key, record.offset)) return false
+      if (key === null || latest.put(key, record.offset)) continue
+      if (!(await latest.grow(turn)) || !latest.put(key, record.offset)) return false
     }
   } catch (error) {
     // Nobody can read it. It stays as it is, and makes nothing else outdated.
@@ -183,7 +205,7 @@ class Cleaning {
       const end = this.endOf(segment)
       this.transactions.expect(await this.log.abortedTransactions(segment.baseOffset, end))
       await eachBatchOf(segment, this.pace, async (batch) => {
-        const kept = isControl(batch) ? this.cleanedMarker(batch, cleaned) : this.cleanedBatch(batch)
+        const kept = isControl(batch) ? this.cleanedMarker(batch, cleaned) : await this.cleanedBatch(batch)
         changed ||= kept !== batch
         if (kept !== undefined) await out.append(kept)
         return true
@@ -235,11 +257,10 @@ class Cleaning {
   }
 
   /** The batch itself if nothing in it is outdated; undefined if nothing needs to stay. */
-  private cleanedBatch(batch: Buffer): Buffer | undefined {
+  private async cleanedBatch(batch: Buffer): Promise<Buffer | undefined> {
     const aborted = this.transactions.onData(batch)
     const now = BigInt(this.nowMs)
     const tombstonesStay = !hasDeleteHorizon(batch) || now < baseTimestamp(batch)
-    let all = 0
     let kept = 0
     let tombstones = false
     const keep = (record: RecordCursor): boolean => {
@@ -252,9 +273,12 @@ class Cleaning {
     }
     try {
       const record = new RecordCursor(batch)
-      while (record.next()) {
-        all++
+      const all = record.count
+      const stays = Buffer.alloc(all)
+      for (let i = 0; record.next(); i++) {
+        if (i % RECORDS_PER_TURN === RECORDS_PER_TURN - 1) await nextTurn(this.env.clock)
         if (!keep(record)) continue
+        stays[i] = 1
         kept++
         tombstones ||= !record.hasValue
       }
@@ -262,7 +286,8 @@ class Cleaning {
       const setsHorizon = tombstones && !hasDeleteHorizon(batch)
       if (kept === all && !setsHorizon) return batch
       const deleteHorizon = setsHorizon ? this.deleteHorizon(now) : undefined
-      return retainRecords(batch, 0, keep, { deleteHorizon })
+      let i = 0
+      return retainRecords(batch, 0, () => stays[i++] === 1, { deleteHorizon })
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error
       return batch
@@ -294,7 +319,7 @@ class Output {
     this.segment.account(batch, 0, batch.length, this.indexIntervalBytes)
     this.chunks.push(batch)
     this.bytes += batch.length
-    if (this.bytes >= CHUNK_BYTES) await this.write()
+    if (this.bytes >= WRITE_BYTES) await this.write()
   }
 
   /** Everything is on the disk when this resolves. */
@@ -316,10 +341,13 @@ class Output {
   }
 }
 
+/** When all others have had theirs. */
+const nextTurn = (clock: Clock) => new Promise<void>((resolve) => clock.soon(resolve))
+
 /** All batches of a segment, in order, until `visit` says stop. Rejects with Error where one is damaged. */
 async function eachBatchOf(segment: Segment, pace: Pace, visit: (batch: Buffer) => boolean | Promise<boolean>): Promise<void> {
   const end = segment.writtenSize
-  let wanted = CHUNK_BYTES
+  let wanted = READ_BYTES
   for (let position = 0; position < end; ) {
     await pace.ready()
     const chunk = await segment.read(position, Math.min(wanted, end - position))
@@ -335,8 +363,8 @@ async function eachBatchOf(segment: Segment, pace: Pace, visit: (batch: Buffer) 
       if (!(typeof more === 'boolean' ? more : await more)) return
       at += size
     }
-    // Nothing fitted: a batch larger than a chunk.
-    wanted = at === 0 ? wanted * 2 : CHUNK_BYTES
+    // Nothing fitted: a batch larger than a chunk. Its size is not known to be sound, so it must be more in any case.
+    wanted = at > 0 ? READ_BYTES : Math.max(wanted * 2, chunk.length < BATCH_PREFIX_SIZE ? 0 : batchSize(chunk))
     position += at
   }
 }
