@@ -293,8 +293,9 @@ class Parts {
     await disk.makeDirectory(directory)
     if ((await disk.list(directory)).length > 0) throw new Error(`${directory} is not empty`)
     // In one turn of the loop: metadata and logs are of the same moment.
-    const logs = this.logs!.takeBackup()
     const metadata = this.metadata!.encodeSnapshot()
+    if (metadata === undefined) throw new Error('a broker of a cluster has no metadata of its own to back up')
+    const logs = this.logs!.takeBackup()
     const result = await logs.copyTo(directory)
     await disk.makeDirectory(`${directory}/${METADATA_DIRECTORY}`)
     await disk.replaceFile(`${directory}/${METADATA_DIRECTORY}/snapshot`, metadata)

@@ -1,6 +1,6 @@
 // Why a broker did not start, in a sentence that says what to do.
 
-import { ClusterIdError } from '../cluster/cluster-metadata.ts'
+import { ClusterIdError } from '../cluster/found-cluster.ts'
 import { MetadataFormatError } from '../cluster/metadata-records.ts'
 import { StoreError } from '../cluster/store/metadata-store.ts'
 import { DiskError } from '../host/disk.ts'

@@ -6,7 +6,8 @@ import { MemoryDisk } from '../host/memory-disk.ts'
 import { seededRandom } from '../host/random.ts'
 import { ErrorCode, KafkaError } from '../protocol/error-codes.ts'
 import { ZERO_UUID } from '../protocol/ids.ts'
-import { ClusterIdError, ClusterMetadata, type ClusterMetadataOptions } from './cluster-metadata.ts'
+import { ClusterMetadata, type ClusterMetadataOptions } from './cluster-metadata.ts'
+import { ClusterIdError } from './found-cluster.ts'
 import { StoreError } from './store/metadata-store.ts'
 
 let seed = 1

@@ -4,6 +4,7 @@
 import type { TopicId } from '../../protocol/ids.ts'
 import type { MetadataDelta, MetadataImage, TopicMetadata } from '../metadata-image.ts'
 import { NO_LEADER, type PartitionRecord } from '../metadata-records.ts'
+import type { Revision } from '../store/metadata-store.ts'
 
 export interface PartitionPlace {
   readonly topic: TopicMetadata
@@ -14,19 +15,19 @@ export interface PartitionPlace {
 type Places = Map<TopicId, Set<number>>
 
 export class BrokerIndex {
-  /** What the index speaks of. A decision that is given another one knows of changes that are not in here yet. */
-  image: MetadataImage
+  /** Of the last change that is in here. */
+  revision: Revision
   private readonly led = new Map<number, Places>()
   private readonly inSync = new Map<number, Places>()
   private readonly eligible = new Map<number, Places>()
 
   constructor(image: MetadataImage) {
-    this.image = image
+    this.revision = image.revision
     for (const topic of image.topics()) this.addTopic(topic)
   }
 
-  apply(image: MetadataImage, { createdTopics, deletedTopics, changedPartitions }: MetadataDelta): void {
-    this.image = image
+  apply({ revision, createdTopics, deletedTopics, changedPartitions }: MetadataDelta): void {
+    this.revision = revision
     for (const topic of deletedTopics)
       for (const [index, partition] of topic.partitions.entries()) this.update(topic.id, index, partition, undefined)
     for (const topic of createdTopics) this.addTopic(topic)

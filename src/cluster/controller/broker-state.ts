@@ -46,7 +46,10 @@ export function isUnreliable({ fenced, inControlledShutdown }: BrokerRecord): bo
   return fenced || inControlledShutdown
 }
 
-/** Takes a fenced or stopping broker out of what it leads and of its ISRs, one commit's worth. False: there is more to do. */
+/**
+ * Takes a fenced or stopping broker out of what it leads and of its ISRs, one commit's worth. False: there is more to do. Others that
+ * are gone as well leave in the same change: the brokers of a machine are lost together.
+ */
 export function evacuateBroker(
   image: MetadataImage,
   { id, index }: { id: number; index: BrokerIndex },
@@ -54,9 +57,10 @@ export function evacuateBroker(
 ): Decision<boolean> {
   const broker = image.broker(id)
   if (broker !== undefined && !isUnreliable(broker)) return { steps: [], reply: true }
+  const gone = new Set([id, ...image.brokers().flatMap((other) => (isUnreliable(other) ? [other.id] : []))])
   const changes = new PartitionChanges(image, config)
   for (const { topic, index: i, partition } of index.placesOf(id, image)) {
-    changes.change(topic, i, partition, { isr: partition.isr.filter((member) => member !== id) }, { without: id })
+    changes.change(topic, i, partition, { isr: partition.isr.filter((member) => !gone.has(member)) })
     if (changes.steps.length === PARTITIONS_PER_COMMIT) return { steps: changes.steps, reply: false }
   }
   return { steps: changes.steps, reply: true }

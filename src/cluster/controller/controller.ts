@@ -136,7 +136,7 @@ export class Controller {
     const again: Command[] = []
     for (const { command } of refused) {
       if (++command.decisions < DECISIONS) again.push(command)
-      else command.reject(new KafkaError('OPERATION_NOT_ATTEMPTED', 'brokers come and go too fast'))
+      else command.reject(new KafkaError('REQUEST_TIMED_OUT', 'brokers come and go too fast'))
     }
     this.queue = [...again, ...this.queue]
   }

@@ -11,12 +11,14 @@ import { aliveGuard, PARTITIONS_PER_COMMIT, PartitionChanges } from './partition
 export interface RegisterBrokerCommand {
   readonly id: number
   readonly index: BrokerIndex
+  /** The image is one that the index has followed to. If not, commands decided just before may have added the broker to an ISR. */
+  readonly published: boolean
 }
 
 /** One commit's worth of it. False: there is more to do, ask again. */
 export function registerBroker(
   image: MetadataImage,
-  { id, index }: RegisterBrokerCommand,
+  { id, index, published }: RegisterBrokerCommand,
   { config }: DecisionContext,
 ): Decision<boolean> {
   const alive = image.alive(id)
@@ -29,8 +31,7 @@ export function registerBroker(
     changes.change(topic, i, partition, { isr: partition.isr.filter((member) => member !== id) }, { without: id, unclean })
     if (changes.steps.length === PARTITIONS_PER_COMMIT) return { steps: changes.steps, reply: false }
   }
-  // Commands that were decided just before may have added it to an ISR: the index has not heard of that yet.
-  if (index.image !== image) return { steps: changes.steps, reply: false }
+  if (!published) return { steps: changes.steps, reply: false }
   const { incarnation, endpoints, rack, machine, logDirs } = alive
   const record: BrokerRecord = {
     epoch,
