@@ -16,13 +16,23 @@ export interface JavaLoad {
   readonly signal: AbortSignal
 }
 
+export interface ProducerLoad extends JavaLoad {
+  readonly size: number
+  readonly properties: Readonly<Record<string, string>>
+  /** In transactions that are committed when they are so old. */
+  readonly transactionDurationMs?: number
+}
+
 /** Records a second, once its summary is there. */
-export async function producerPerformance(
-  load: JavaLoad & { readonly size: number; readonly properties: Readonly<Record<string, string>> },
-): Promise<number> {
+export async function producerPerformance(load: ProducerLoad): Promise<number> {
+  const { topic, transactionDurationMs } = load
   const output = await run(load, 'org.apache.kafka.tools.ProducerPerformance', [
     ...['--bootstrap-server', load.address, '--topic', load.topic, '--num-records', String(load.records)],
-    ...['--record-size', String(load.size), '--throughput', '-1', '--command-property'],
+    ...['--record-size', String(load.size), '--throughput', '-1'],
+    ...(transactionDurationMs === undefined
+      ? []
+      : ['--transactional-id', topic, '--transaction-duration-ms', String(transactionDurationMs)]),
+    '--command-property',
     ...Object.entries(load.properties).map(([key, value]) => `${key}=${value}`),
   ])
   return parseProducerPerformance(output, load.records)

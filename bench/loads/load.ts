@@ -19,6 +19,13 @@ export interface JavaProduce extends Records {
   readonly properties?: Readonly<Record<string, string>>
 }
 
+/** Kafka's ProducerPerformance twice: as it is, and in transactions that are committed when they are so old. */
+export interface JavaTransactions extends Records {
+  readonly kind: 'java-transactions'
+  readonly acks: 'all'
+  readonly transactionDurationMs: number
+}
+
 /** Kafka's ConsumerPerformance, one process per consumer, each reading everything. */
 export interface JavaConsume extends Records {
   readonly kind: 'java-consume'
@@ -113,6 +120,7 @@ export interface NodeClient extends Records {
 
 export type Load =
   | JavaProduce
+  | JavaTransactions
   | JavaConsume
   | JavaBoth
   | JavaRoundTrip

@@ -13,6 +13,7 @@ import type {
   JavaBoth,
   JavaConsume,
   JavaProduce,
+  JavaTransactions,
   Latency,
   Load,
   ManyPartitions,
@@ -49,6 +50,8 @@ export function prepare(load: Exclude<Load, Start>, context: LoadContext): Promi
   switch (load.kind) {
     case 'java-produce':
       return javaProduce(load, context)
+    case 'java-transactions':
+      return javaTransactions(load, context)
     case 'java-consume':
       return javaConsume(load, context)
     case 'java-both':
@@ -87,6 +90,19 @@ async function javaProduce(load: JavaProduce, context: LoadContext): Promise<Mea
       producerPerformance({ ...java(context, records), size: load.size, properties: { acks: load.acks, ...load.properties } })
     const rates = await Promise.all(Array.from({ length: producers }, one))
     return throughput(sum(rates), load.size, records * producers)
+  }
+}
+
+async function javaTransactions(load: JavaTransactions, context: LoadContext): Promise<Measured> {
+  await createTopic(context, load.partitions)
+  const { acks, size, transactionDurationMs } = load
+  const records = Math.ceil(load.records * (context.kind.share ?? 1))
+  return async () => {
+    const common = { ...java(context, records), size, properties: { acks } }
+    const plainPerSecond = await producerPerformance(common)
+    const recordsPerSecond = await producerPerformance({ ...common, transactionDurationMs })
+    const { values, ...rest } = throughput(recordsPerSecond, size, 2 * records)
+    return { ...rest, values: { ...values, plainPerSecond, keptShare: recordsPerSecond / plainPerSecond } }
   }
 }
 

@@ -8,6 +8,8 @@ export interface MetricDescription {
 
 export const METRICS = {
   recordsPerSecond: { label: 'records/s', better: 'more' },
+  plainPerSecond: { label: 'records/s without', better: 'more' },
+  keptShare: { label: 'with : without', better: 'more' },
   megabytesPerSecond: { label: 'MB/s', better: 'more' },
   startMs: { label: 'start to first ack, ms', better: 'less' },
   meanMs: { label: 'mean ms', better: 'less' },
