@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { access, writeFile } from 'node:fs/promises'
+import { access, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { root, startBrokerProcess } from './support/broker-process.ts'
@@ -41,6 +41,19 @@ test('SIGTERM shuts down cleanly: exit code 0, and the next start has nothing to
   const again = await startBrokerProcess(directory.path)
   assert.equal(await again.stop(), 0)
   assert.doesNotMatch(again.output(), /WARN|ERROR/)
+})
+
+test('the data directory of an Apache Kafka is refused, named, and left as it is', async () => {
+  await using directory = await temporaryDirectory()
+  await mkdir(join(directory.path, '__cluster_metadata-0'))
+  await writeFile(join(directory.path, 'meta.properties'), 'version=1\nnode.id=1\ncluster.id=MkU3OEVBNTcwNTJENDM2Qg\n')
+  const { code, err } = await start(['--port', '0', '--data-dir', directory.path])
+  assert.equal(code, 1)
+  assert.equal(
+    err,
+    `moldau: ${directory.path} belongs to an Apache Kafka: "moldau adopt ${directory.path}" takes over what is in it\n`,
+  )
+  assert.deepEqual((await readdir(directory.path)).sort(), ['__cluster_metadata-0', 'meta.properties'])
 })
 
 test('the only thing on standard output is the line that says that it serves', async () => {

@@ -20,6 +20,7 @@ import type { Endpoint, Network } from '../host/network.ts'
 import { hyphenatedUuid, type Random } from '../host/random.ts'
 import type { BackupResult } from '../log/backup.ts'
 import { CLEAN_SHUTDOWN_MARKER, META_PROPERTIES } from '../log/file-names.ts'
+import { refuseKafkas } from '../log/log-directory.ts'
 import { LogManager } from '../log/log-manager.ts'
 import { AppliedImage } from './applied-image.ts'
 import { PartitionCoordinatorLog } from './coordinator-log.ts'
@@ -114,12 +115,14 @@ class Parts {
   /** Metadata, then logs, then what works on them. */
   async open(): Promise<void> {
     const { clock, config, directories, disk, logger, random } = this.options
+    const metadataDirectory = `${directories[0]}/${METADATA_DIRECTORY}`
+    for (const directory of directories) await refuseKafkas(disk, directory, metadataDirectory)
     const metadata = await ClusterMetadata.open({
       disk,
       clock,
       random,
       config,
-      directory: `${directories[0]}/${METADATA_DIRECTORY}`,
+      directory: metadataDirectory,
       node: { id: this.nodeId, rack: config.get('broker.rack'), cleanShutdown: await this.wasCleanlyShutDown() },
     })
     this.metadata = metadata

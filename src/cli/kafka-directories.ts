@@ -6,6 +6,7 @@ import type { DiskLock } from '../host/disk.ts'
 import { realDisk } from '../host/real-disk.ts'
 import {
   isDeletedLogDirectory,
+  KAFKA_METADATA_LOG,
   LOCK_FILE,
   META_PROPERTIES,
   PARTITION_METADATA,
@@ -13,7 +14,7 @@ import {
 } from '../log/file-names.ts'
 import type { NodeIdentity } from '../log/log-directory.ts'
 import type { FoundLog } from './adoption.ts'
-import { KRAFT_METADATA_DIRECTORY, type KraftMetadata, readKraftMetadata } from './kraft-metadata.ts'
+import { type KraftMetadata, readKraftMetadata } from './kraft-metadata.ts'
 
 /** Why nothing is taken over. */
 export class AdoptError extends Error {
@@ -51,11 +52,11 @@ export async function readIdentity(sources: readonly string[]): Promise<NodeIden
 
 export async function readMetadata(sources: readonly string[]): Promise<KraftMetadata> {
   for (const source of sources) {
-    const path = join(source, KRAFT_METADATA_DIRECTORY)
+    const path = join(source, KAFKA_METADATA_LOG)
     if (await realDisk.exists(path)) return readKraftMetadata(path)
   }
   throw new AdoptError(
-    `there is no ${KRAFT_METADATA_DIRECTORY} in ${sources.join(', ')}: name all of Kafka's log.dirs, and its metadata.log.dir`,
+    `there is no ${KAFKA_METADATA_LOG} in ${sources.join(', ')}: name all of Kafka's log.dirs, and its metadata.log.dir`,
   )
 }
 
@@ -65,7 +66,7 @@ export async function findLogs(sources: readonly string[]): Promise<{ found: Map
   const leftOut: string[] = []
   for (const source of sources) {
     const entries = await readdir(source, { withFileTypes: true })
-    for (const { name } of entries.filter((entry) => entry.isDirectory() && entry.name !== KRAFT_METADATA_DIRECTORY)) {
+    for (const { name } of entries.filter((entry) => entry.isDirectory() && entry.name !== KAFKA_METADATA_LOG)) {
       const path = join(source, name)
       if (parseLogDirectoryName(name) === undefined) {
         if (!isDeletedLogDirectory(name)) leftOut.push(`${path}: is no partition's directory`)

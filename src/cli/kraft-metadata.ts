@@ -10,9 +10,6 @@ import { checkCrc } from '../protocol/records/record-batch.ts'
 import { RecordCursor } from '../protocol/records/record-cursor.ts'
 import { SegmentFile } from './segment-file.ts'
 
-/** Where Kafka keeps it, in the first of its log directories or in metadata.log.dir. */
-export const KRAFT_METADATA_DIRECTORY = '__cluster_metadata-0'
-
 const SNAPSHOT = /^(\d{20})-(\d{10})\.checkpoint$/
 const SEGMENT = /^\d{20}\.log$/
 

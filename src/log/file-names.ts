@@ -62,3 +62,5 @@ export const CLEAN_SHUTDOWN_MANIFEST = 'clean-shutdown-manifest'
 export const SCRUB_CHECKPOINT = 'scrub-checkpoint'
 export const LOCK_FILE = '.lock'
 export const META_PROPERTIES = 'meta.properties'
+/** Hers alone: the log of her controllers. */
+export const KAFKA_METADATA_LOG = '__cluster_metadata-0'

@@ -11,6 +11,7 @@ import {
   CLEAN_SHUTDOWN_MARKER,
   CLEANER_CHECKPOINT,
   HIGH_WATERMARK_CHECKPOINT,
+  KAFKA_METADATA_LOG,
   LOCK_FILE,
   LOG_START_CHECKPOINT,
   META_PROPERTIES,
@@ -22,7 +23,7 @@ import type { PartitionLog } from './partition-log.ts'
 /** A log directory that cannot be used as it is. The message says why and what to do. */
 export class LogDirectoryError extends Error {
   override readonly name = 'LogDirectoryError'
-  readonly kind: 'in-use' | 'another-node' | 'another-cluster' | 'unusable'
+  readonly kind: 'in-use' | 'another-node' | 'another-cluster' | 'of-kafka' | 'unusable'
   readonly directory: string
 
   constructor(kind: LogDirectoryError['kind'], directory: string, message: string, options?: ErrorOptions) {
@@ -279,6 +280,16 @@ async function readManifest(disk: Disk, path: string, marker: Buffer, report: Re
     report({ event: 'background-failure', path: file, error: error as Error })
     return new Map()
   }
+}
+
+/**
+ * Rejects with LogDirectoryError where an Apache Kafka keeps her metadata. Before anything of ours is written there: she does not start
+ * beside a directory that she does not know.
+ */
+export async function refuseKafkas(disk: Disk, path: string, ownMetadata: string): Promise<void> {
+  if (!(await disk.exists(`${path}/${KAFKA_METADATA_LOG}`)) || (await disk.exists(ownMetadata))) return
+  const message = `${path} belongs to an Apache Kafka: "moldau adopt ${path}" takes over what is in it`
+  throw new LogDirectoryError('of-kafka', path, message)
 }
 
 /** Kafka's meta.properties, version 1. Written when the directory is first used; afterwards it must fit. */
