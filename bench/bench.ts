@@ -1,7 +1,7 @@
 // `npm run bench`: ours beside Apache Kafka and what else people would pick, on the reader's machine, in one run.
 // Flags below; docs/performance.md explains method and rows.
 
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -14,6 +14,7 @@ import type { Results } from './measure/results.ts'
 import { run } from './measure/run.ts'
 import { scenarioChart } from './report/chart.ts'
 import { chartName, withResults } from './report/documentation.ts'
+import { profileSummary } from './report/profile.ts'
 import { scenarioTable } from './report/table.ts'
 import { FAMILIES } from './scenarios/all-families.ts'
 import type { Family } from './scenarios/scenario.ts'
@@ -25,14 +26,12 @@ const USAGE = `npm run bench -- [flags]
   --rounds N         how often each broker has its turn (default: 3)
   --quick            one round of small loads, in some minutes: shows that all works, not who is faster
   --directory DIR    where brokers keep their data (default: the system's temporary directory)
-  --profile          Node's CPU profile of each of our brokers, beside the results
+  --profile          Node's CPU profile of each of our brokers: beside the results, the top of it in the terminal
   --list             the scenarios
   --write-docs FILE  writes a run's results.json into docs/performance.md, and its charts beside it
 
 Results go to bench/results/. Needs Linux, Go, Java 17, Maven; nats-server and redis-server are installed from Debian as root,
 or left out.`
-const QUICK_WARM_UP_SECONDS = 0.3
-const WARM_UP_SECONDS = 3
 
 const { values } = parseArgs({
   options: {
@@ -72,17 +71,23 @@ async function bench(): Promise<void> {
     const measured = await run(families, kinds, {
       rounds,
       quick: values.quick,
-      warmUpSeconds: values.quick ? QUICK_WARM_UP_SECONDS : WARM_UP_SECONDS,
       parent,
       signal: interruption.signal,
       ...(values.profile && { profileDirectory: output }),
-      onProgress: (message) => console.error(message),
+      onProgress: (message) => console.error(`${elapsed()} ${message}`),
     })
     const machine = await describeMachine(parent)
+    if (interruption.signal.aborted) console.error('interrupted: this is what was measured by then')
     await report({ machine, rounds, quick: values.quick, versions, skipped, families: measured }, output)
   } finally {
     await rm(parent, { recursive: true, force: true, maxRetries: 5 })
   }
+}
+
+/** Minutes and seconds of this run. */
+function elapsed(): string {
+  const seconds = Math.round(performance.now() / 1000)
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
 }
 
 function chosenFamilies(): Family[] {
@@ -123,6 +128,9 @@ async function report(results: Results, output: string): Promise<void> {
   const { processor, cores, memoryGb, kernel, disk, flushMs } = results.machine
   console.log(`${processor}, ${cores} cores, ${memoryGb} GB, ${kernel}, ${disk}, flush ${flushMs} ms`)
   await writeFile(join(output, 'results.json'), `${JSON.stringify(results, null, 1)}\n`)
+  for (const file of (await readdir(output)).filter((name) => name.endsWith('.cpuprofile'))) {
+    console.log(profileSummary(JSON.parse(await readFile(join(output, file), 'utf8'))))
+  }
   console.log(`written to ${output}`)
 }
 

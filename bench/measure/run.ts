@@ -12,7 +12,6 @@ import { summarize } from './statistics.ts'
 
 export interface RunOptions extends SessionOptions {
   readonly rounds: number
-  readonly quick: boolean
   /** Is told of each measurement as it is made. */
   onProgress(message: string): void
 }
@@ -22,7 +21,7 @@ interface Measured {
   readonly failures: string[]
 }
 
-/** Measures. A load that fails is reported in its place and stops nothing else; only an interruption does. */
+/** Measures. A load that fails is reported in its place and stops nothing else; after an interruption there is what was measured by then. */
 export async function run(
   families: readonly Family[],
   kinds: readonly BrokerKind[],
@@ -30,21 +29,25 @@ export async function run(
 ): Promise<FamilyResult[]> {
   const measured = new Map<string, Measured>()
   const key = (family: Family, scenario: Scenario, kind: BrokerKind) => `${family.name}/${scenario.name} ${kind.name}`
-  for (let round = 0; round < options.rounds; round++) {
-    for (const block of blocksOf(families, options.quick)) {
-      const taking = kinds.filter(({ name }) => block.some(({ scenario }) => scenario.brokers.includes(name)))
-      for (const kind of inTurn(taking, round)) {
-        await measureBlock(kind, block, options, (family, scenario, outcome) => {
-          const name = key(family, scenario, kind)
-          const entry = measured.get(name) ?? { values: [], failures: [] }
-          measured.set(name, entry)
-          if (typeof outcome === 'string') entry.failures.push(outcome)
-          else entry.values.push(outcome)
-          const said = typeof outcome === 'string' ? `FAILED: ${outcome}` : headline(outcome)
-          options.onProgress(`round ${round + 1}/${options.rounds} ${name}: ${said}`)
-        })
+  try {
+    for (let round = 0; round < options.rounds; round++) {
+      for (const block of blocksOf(families, options.quick)) {
+        const taking = kinds.filter(({ name }) => block.some(({ scenario }) => scenario.brokers.includes(name)))
+        for (const kind of inTurn(taking, round)) {
+          await measureBlock(kind, block, options, (family, scenario, outcome) => {
+            const name = key(family, scenario, kind)
+            const entry = measured.get(name) ?? { values: [], failures: [] }
+            measured.set(name, entry)
+            if (typeof outcome === 'string') entry.failures.push(outcome)
+            else entry.values.push(outcome)
+            const said = typeof outcome === 'string' ? `FAILED: ${outcome}` : headline(outcome)
+            options.onProgress(`round ${round + 1}/${options.rounds} ${name}: ${said}`)
+          })
+        }
       }
     }
+  } catch (error) {
+    if (!options.signal.aborted) throw error
   }
   return families.map((family) => ({
     name: family.name,

@@ -12,9 +12,11 @@ import { forgetPeak, peakMegabytes, processorSeconds, residentMegabytes } from '
 
 const SYNC_TIMEOUT_MS = 300_000
 const SETTLED_AFTER_MS = 3000
+const WARM_UP_SECONDS = 3
+const QUICK_WARM_UP_SECONDS = 0.3
 
 export interface SessionOptions extends StartOptions {
-  readonly warmUpSeconds: number
+  readonly quick: boolean
   readonly signal: AbortSignal
 }
 
@@ -38,7 +40,7 @@ export class Session implements AsyncDisposable {
     const topic = `load-${++this.#loads}`
     const work = await prepare(load, { broker: this.#broker, kind: this.#kind, topic, signal })
     // What was written before must not be this load's burden.
-    await mustRun(['sync'], { timeoutMs: SYNC_TIMEOUT_MS, signal })
+    if (!this.#options.quick) await mustRun(['sync'], { timeoutMs: SYNC_TIMEOUT_MS, signal })
     await forgetPeak(pid)
     const idleMb = await residentMegabytes(pid)
     const before = await processorSeconds(pid)
@@ -66,7 +68,11 @@ export class Session implements AsyncDisposable {
       const common = { target: this.#kind.protocol, address: broker.address, topic: 'warm-up' }
       await runLoad('create', common, this.#options.signal)
       for (const acks of ['1', 'all']) {
-        await runLoad('produce', { ...common, acks, seconds: this.#options.warmUpSeconds }, this.#options.signal)
+        await runLoad(
+          'produce',
+          { ...common, acks, seconds: this.#options.quick ? QUICK_WARM_UP_SECONDS : WARM_UP_SECONDS },
+          this.#options.signal,
+        )
       }
       return broker
     } catch (error) {
