@@ -6,7 +6,7 @@ import { execFile } from 'node:child_process'
 import { appendFile, cp, mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { root } from '../../test/support/broker-process.ts'
+import { root, startBrokerProcess } from '../../test/support/broker-process.ts'
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts'
 import { orThrow } from '../client/admin/results.ts'
 import { Admin } from '../client/admin.ts'
@@ -187,6 +187,32 @@ test('topics are taken over with ids, records and configuration, and what is lef
     const [{ producerId }] = await admin.transactions.producers({ topic: 'orders', partition: 0 }).then((all) => all.slice(-1))
     assert.ok(producerId >= 5000n, `producer id ${producerId} may have been given before`)
   })
+})
+
+test('the commands of docs/operations.md take over and start', async () => {
+  await using directory = await temporaryDirectory()
+  const at = (name: string) => join(directory.path, name)
+  await kafkaDirectory(at('kafka'), at('scratch'))
+  const properties = ['process.roles=broker,controller', `node.id=${NODE_ID}`, 'controller.quorum.voters=7@127.0.0.1:1']
+  const listeners = ['listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:1', 'controller.listener.names=CONTROLLER']
+  await writeFile(at('server.properties'), [...properties, ...listeners, `log.dirs=${at('kafka')}`, ''].join('\n'))
+  const text = await readFile(join(root, 'docs', 'operations.md'), 'utf8')
+  const section = text.slice(text.indexOf('## Moving from Apache Kafka'))
+  const commands = /```sh\n([\s\S]*?)```/.exec(section)![1].trim().split('\n')
+  const paths = {
+    '/var/lib/kafka/data': at('kafka'),
+    '/var/lib/moldau': at('data'),
+    '/etc/kafka/server.properties': at('server.properties'),
+  }
+  for (const command of commands) {
+    const words = command.split(' ').map((word) => paths[word as keyof typeof paths] ?? word)
+    assert.equal(words.shift(), 'moldau')
+    if (words[0] === 'start') {
+      const broker = await startBrokerProcess(at('data'), { args: words.slice(1) })
+      assert.equal(await broker.stop(), 0)
+    } else assert.equal((await adopt(...words.slice(1))).code, 0, command)
+  }
+  assert.equal(commands.length, 3)
 })
 
 test('nothing is taken over while Kafka runs, into a directory in use, or of what is no Kafka', async () => {
