@@ -62,6 +62,8 @@ export class LogDirectory {
   readonly cleanedOffsets: OffsetMap
   /** Of the logs that live here. */
   readonly logs = new Set<PartitionLog>()
+  /** How many are being made here. */
+  making = 0
   /** Called when the disk has become full. */
   onFull: () => void = () => {}
   private readonly disk: Disk

@@ -22,6 +22,7 @@ import {
 } from './file-names.ts'
 import { FilePool } from './file-pool.ts'
 import { FlushTimer } from './flush-timer.ts'
+import { inParallel } from './in-parallel.ts'
 import { LeaderEpochs } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
 import { LogDirectory, LogDirectoryError, type NodeIdentity } from './log-directory.ts'
@@ -92,8 +93,6 @@ const DEFAULT_PERIODS: Periods = {
 /** How often is looked whether it is time to read all sealed segments, unless that happens more often. */
 const SCRUB_CHECK_MS = 60_000
 
-/** Logs opened or closed at a time. More than the thread pool has threads, for most steps of a log wait for the one before. */
-const CONCURRENCY = 32
 /** How often a full disk is looked at, and how much must be free for appends to be taken again. */
 const FULL_CHECK_MS = 1000
 const ROOM_BYTES = 1024 * 1024
@@ -194,6 +193,11 @@ export class LogManager {
     if (compactionCheckMs !== undefined) this.timers.push(every(clock, compactionCheckMs, () => this.compact()))
   }
 
+  /** Not every directory is usable: a log that is not here may be there. */
+  get isPartial(): boolean {
+    return this.directories.length < this.options.directories.length || this.directories.some(({ state }) => state === 'offline')
+  }
+
   get(topic: string, partition: number): PartitionLog | undefined {
     return this.byName.get(logDirectoryName(topic, partition))
   }
@@ -210,7 +214,8 @@ export class LogManager {
   }
 
   /**
-   * A new log, empty, whose directory is durable when this resolves. The one with the fewest logs of the usable directories takes it.
+   * A new log, empty, whose directory is durable when this resolves. The one with the fewest logs of the usable directories takes it,
+   * or the next if its disk does not let it.
    * Where one of this name is being deleted, that comes first. Rejects with KafkaError KAFKA_STORAGE_ERROR.
    */
   create(topic: string, topicId: TopicId, partition: number, config: LogConfig): Promise<PartitionLog> {
@@ -524,19 +529,31 @@ export class LogManager {
   }
 
   private async make(topic: string, topicId: TopicId, partition: number, config: LogConfig): Promise<PartitionLog> {
-    const usable = this.directories.filter(({ state }) => state !== 'offline')
-    if (usable.length === 0) throw new KafkaError('KAFKA_STORAGE_ERROR', 'all log directories are offline')
-    const directory = usable.reduce((fewest, other) => (other.logs.size < fewest.logs.size ? other : fewest))
-    const name = logDirectoryName(topic, partition)
+    const sizeOf = ({ logs, making }: LogDirectory) => logs.size + making
+    const usable = this.directories.filter(({ state }) => state !== 'offline').sort((a, b) => sizeOf(a) - sizeOf(b))
+    let failure = new KafkaError('KAFKA_STORAGE_ERROR', 'all log directories are offline')
+    for (const directory of usable) {
+      directory.making++
+      try {
+        await onDisk(() => this.makeDirectory(directory, logDirectoryName(topic, partition), topicId))
+        return this.add(directory, topic, topicId, partition, config, emptyLog(topicId))
+      } catch (error) {
+        if (!(error instanceof KafkaError)) throw error
+        failure = error
+      } finally {
+        directory.making--
+      }
+    }
+    throw failure
+  }
+
+  private async makeDirectory(directory: LogDirectory, name: string, topicId: TopicId): Promise<void> {
     const path = `${directory.path}/${name}`
-    await onDisk(async () => {
-      // A checkpoint that still speaks of a deleted log of this name would be believed after a crash.
-      if (directory.remembers(name)) await directory.checkpoint()
-      await this.env.disk.makeDirectory(path)
-      await this.env.disk.replaceFile(`${path}/${PARTITION_METADATA}`, Buffer.from(`version: 0\ntopic_id: ${topicId}\n`))
-      await this.env.disk.syncDirectory(directory.path)
-    })
-    return this.add(directory, topic, topicId, partition, config, emptyLog(topicId))
+    // A checkpoint that still speaks of a deleted log of this name would be believed after a crash.
+    if (directory.remembers(name)) await directory.checkpoint()
+    await this.env.disk.makeDirectory(path)
+    await this.env.disk.replaceFile(`${path}/${PARTITION_METADATA}`, Buffer.from(`version: 0\ntopic_id: ${topicId}\n`))
+    await this.env.disk.syncDirectory(directory.path)
   }
 
   // ── the background ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -576,21 +593,4 @@ function emptyLog(topicId: TopicId): LoadedLog {
     snapshotOffset: undefined,
     damage: undefined,
   }
-}
-
-/** Runs `work` on all items, some at a time. Rejects with the first failure, when none is under way any more. */
-async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  let next = 0
-  let failure: unknown
-  const run = async () => {
-    while (next < items.length && failure === undefined) {
-      try {
-        await work(items[next++])
-      } catch (error) {
-        failure ??= error
-      }
-    }
-  }
-  await Promise.all(Array.from({ length: Math.min(CONCURRENCY, items.length) }, run))
-  if (failure !== undefined) throw failure
 }

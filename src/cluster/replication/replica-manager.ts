@@ -6,6 +6,7 @@ import type { Random } from '../../host/random.ts'
 import type { LogConfig } from '../../log/log-config.ts'
 import type { LogManager } from '../../log/log-manager.ts'
 import type { PartitionLog } from '../../log/partition-log.ts'
+import { Turns } from '../../log/turns.ts'
 import { KafkaError } from '../../protocol/error-codes.ts'
 import type { BrokerRegistration, MetadataDelta, MetadataImage, TopicMetadata } from '../metadata-image.ts'
 import { NO_LEADER, type PartitionRecord } from '../metadata-records.ts'
@@ -18,6 +19,8 @@ import type { ReplicationReport } from './replication-event.ts'
 
 /** How much longer than asked for an answer may take where it times out: one timer for all requests, not one for each. */
 const EXPIRY_CHECK_MS = 1000
+/** How often a log is tried to be made again that the disk has refused. */
+const UNMADE_CHECK_MS = 1000
 
 export interface ReplicationSettings extends FetcherSettings {
   /** replica.lag.time.max.ms */
@@ -66,6 +69,10 @@ export class ReplicaManager {
   private image: MetadataImage | undefined
   private readonly timers: Timer[]
   private readonly offlineDirectories = new Set<string>()
+  /** Replicas whose logs could not be made, by topic id and index, with the reason. Tried again from time to time. */
+  private readonly unmade = new Map<string, { readonly error: KafkaError; readonly isNew: boolean }>()
+  /** One image after the other. */
+  private readonly turns = new Turns()
 
   constructor(options: ReplicaManagerOptions) {
     this.options = options
@@ -82,7 +89,10 @@ export class ReplicaManager {
       report,
       onFailure: (partition) => this.onFailure(partition),
     }
-    this.timers = [every(clock, EXPIRY_CHECK_MS, () => this.expireWaiters())]
+    this.timers = [
+      every(clock, EXPIRY_CHECK_MS, () => this.expireWaiters()),
+      every(clock, UNMADE_CHECK_MS, () => this.makeUnmade()),
+    ]
     if (replication === undefined) return
     const { lagTimeMaxMs, checkpointMs } = replication.settings()
     const endpointOf = (brokerId: number) => this.endpointOf(brokerId)
@@ -109,9 +119,9 @@ export class ReplicaManager {
   replica(topic: string, index: number): Partition {
     const partition = this.byTopic.get(topic)?.[index]
     if (partition === undefined) {
-      throw new KafkaError(
-        this.image?.partition(topic, index) === undefined ? 'UNKNOWN_TOPIC_OR_PARTITION' : 'NOT_LEADER_OR_FOLLOWER',
-      )
+      const metadata = this.image?.topic(topic)
+      if (metadata?.partitions[index] === undefined) throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION')
+      throw this.unmade.get(keyOf(metadata, index))?.error ?? new KafkaError('NOT_LEADER_OR_FOLLOWER')
     }
     if (partition.failure !== undefined) throw partition.failure
     return partition
@@ -137,7 +147,7 @@ export class ReplicaManager {
   /** Takes over what the logs on disk and the image have in common, and makes what is missing. */
   async load(image: MetadataImage): Promise<void> {
     this.image = image
-    await all(image.topics().map((topic) => this.assume(topic)))
+    await this.turns.take(() => all(image.topics().map((topic) => this.assume(topic, () => false))))
   }
 
   /** Resolves when logs are made and taken away: then the image may be shown to clients. */
@@ -148,16 +158,21 @@ export class ReplicaManager {
       const partition = this.find(topic.name, index)
       if (partition?.topicId === topic.id && after.leader !== this.options.nodeId) partition.becomeFollower(after)
     }
-    for (const topic of delta.deletedTopics) await this.delete(topic)
-    const grown = new Map(delta.changedPartitions.map((change) => [change.topic.id, change.topic]))
-    await all([...delta.createdTopics, ...grown.values()].map((topic) => this.assume(topic)))
+    await this.turns.take(async () => {
+      for (const topic of delta.deletedTopics) await this.delete(topic)
+      const grown = new Map(delta.changedPartitions.map((change) => [change.topic.id, change.topic]))
+      const wasHere = delta.changedPartitions.filter(({ before }) => before?.replicas.includes(this.options.nodeId))
+      const known = new Set(wasHere.map(({ topic, index }) => keyOf(topic, index)))
+      const isNew = (key: string) => !known.has(key)
+      await all([...delta.createdTopics, ...grown.values()].map((topic) => this.assume(topic, isNew)))
+    })
     // A change for all brokers reaches every topic that has no value of its own.
     if (delta.changedConfigs.some(({ type }) => type === 'broker')) for (const topic of this.byTopic.keys()) this.configure(topic)
     for (const { type, name } of delta.changedConfigs) if (type === 'topic') this.configure(name)
   }
 
-  /** Gives each partition of a topic that has a replica here the role that it has now. */
-  private async assume(topic: TopicMetadata): Promise<void> {
+  /** Gives each partition of a topic that has a replica here the role that it has now. `isNew`: it cannot have had a log here before. */
+  private async assume(topic: TopicMetadata, isNew: (key: string) => boolean): Promise<void> {
     await all(
       topic.partitions.map(async (record, index) => {
         const present = this.find(topic.name, index)
@@ -166,7 +181,8 @@ export class ReplicaManager {
           else await this.removeLeftover(topic, index)
           return
         }
-        await this.assumeRole(present ?? (await this.create(topic, index)), record)
+        const partition = present ?? (await this.createOrNote(topic, index, isNew(keyOf(topic, index))))
+        if (partition !== undefined) await this.assumeRole(partition, record)
       }),
     )
   }
@@ -182,7 +198,32 @@ export class ReplicaManager {
     }
   }
 
-  private async create(topic: TopicMetadata, index: number): Promise<Partition> {
+  /** Undefined where the disk does not let it: the others go on, and whoever asks for this one is told. */
+  private async createOrNote(topic: TopicMetadata, index: number, isNew: boolean): Promise<Partition | undefined> {
+    const key = keyOf(topic, index)
+    try {
+      const partition = await this.create(topic, index, isNew)
+      this.unmade.delete(key)
+      return partition
+    } catch (error) {
+      if (!(error instanceof KafkaError)) throw error
+      this.unmade.set(key, { error, isNew })
+      return undefined
+    }
+  }
+
+  /** The disk may have room again, or another directory be usable. */
+  private async makeUnmade(): Promise<void> {
+    if (this.unmade.size === 0) return
+    await this.turns.take(async () => {
+      const unmade = new Map(this.unmade)
+      this.unmade.clear()
+      const topics = this.image?.topics().filter((topic) => topic.partitions.some((_, index) => unmade.has(keyOf(topic, index))))
+      await all(topics?.map((topic) => this.assume(topic, (key) => unmade.get(key)?.isNew ?? false)) ?? [])
+    })
+  }
+
+  private async create(topic: TopicMetadata, index: number, isNew: boolean): Promise<Partition> {
     const { logConfig, logs, minInsyncReplicas } = this.options
     const config = logConfig(topic.name)
     let log: PartitionLog | undefined = logs.get(topic.name, index)
@@ -190,6 +231,10 @@ export class ReplicaManager {
     if (log !== undefined && log.topicId !== topic.id) {
       await logs.delete(topic.name, index)
       log = undefined
+    }
+    if (log === undefined && !isNew && logs.isPartial) {
+      // An empty log in another directory would stand for all that is in that one.
+      throw new KafkaError('KAFKA_STORAGE_ERROR', `the log of ${topic.name}-${index} may be in a directory that is offline`)
     }
     log ??= await logs.create(topic.name, topic.id, index, config)
     log.config = config
@@ -289,6 +334,8 @@ export class ReplicaManager {
       partition.close(new KafkaError('NOT_LEADER_OR_FOLLOWER', 'the broker is shutting down'))
   }
 }
+
+const keyOf = (topic: TopicMetadata, index: number) => `${topic.id}/${index}`
 
 /** Resolves when all have come to their end, and rejects with the first failure among them: one replica must not stop the others. */
 async function all(work: readonly Promise<void>[]): Promise<void> {
