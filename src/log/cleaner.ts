@@ -13,6 +13,7 @@ import {
   hasDeleteHorizon,
   isControl,
   lastOffset,
+  recordCount,
 } from '../protocol/records/batch-header.ts'
 import { checkBatch } from '../protocol/records/record-batch.ts'
 import { RecordCursor } from '../protocol/records/record-cursor.ts'
@@ -26,11 +27,11 @@ import type { Pace } from './pace.ts'
 import type { ProducerState } from './producer-state.ts'
 import { Segment } from './segment.ts'
 
-/** Read at a time. What is done with it takes about a millisecond, and then others get their turn. */
+/** Read at a time. */
 const READ_BYTES = 64 * 1024
 /** Written at a time. */
 const WRITE_BYTES = 1024 * 1024
-/** Of a batch, looked at in one turn of the event loop. */
+/** Looked at in one turn of the event loop. */
 const RECORDS_PER_TURN = 512
 /** Offsets relative to a segment's base are 32 bits, signed. */
 const INT32_MAX = 0x7fffffffn
@@ -137,7 +138,7 @@ async function readKeys(
     if (next <= work.firstDirtyOffset) continue
     let full = false
     transactions.expect(await log.abortedTransactions(end, next))
-    await eachBatchOf(segment, pace, async (batch) => {
+    await eachBatchOf(segment, clock, pace, async (batch) => {
       const last = lastOffset(batch)
       if (last < work.firstDirtyOffset) return true
       if (isControl(batch)) transactions.onMarker(batch)
@@ -204,7 +205,7 @@ class Cleaning {
       const segment = segments[count++]
       const end = this.endOf(segment)
       this.transactions.expect(await this.log.abortedTransactions(segment.baseOffset, end))
-      await eachBatchOf(segment, this.pace, async (batch) => {
+      await eachBatchOf(segment, this.env.clock, this.pace, async (batch) => {
         const kept = isControl(batch) ? this.cleanedMarker(batch, cleaned) : await this.cleanedBatch(batch)
         changed ||= kept !== batch
         if (kept !== undefined) await out.append(kept)
@@ -345,9 +346,15 @@ class Output {
 const nextTurn = (clock: Clock) => new Promise<void>((resolve) => clock.soon(resolve))
 
 /** All batches of a segment, in order, until `visit` says stop. Rejects with Error where one is damaged. */
-async function eachBatchOf(segment: Segment, pace: Pace, visit: (batch: Buffer) => boolean | Promise<boolean>): Promise<void> {
+async function eachBatchOf(
+  segment: Segment,
+  clock: Clock,
+  pace: Pace,
+  visit: (batch: Buffer) => boolean | Promise<boolean>,
+): Promise<void> {
   const end = segment.writtenSize
   let wanted = READ_BYTES
+  let records = 0
   for (let position = 0; position < end; ) {
     await pace.ready()
     const chunk = await segment.read(position, Math.min(wanted, end - position))
@@ -361,7 +368,12 @@ async function eachBatchOf(segment: Segment, pace: Pace, visit: (batch: Buffer) 
       const size = batchSize(chunk, at)
       const more = visit(chunk.subarray(at, at + size))
       if (!(typeof more === 'boolean' ? more : await more)) return
+      records += recordCount(chunk, at)
       at += size
+      if (records < RECORDS_PER_TURN) continue
+      // There may be many in what has been read, if they compress well.
+      records = 0
+      await nextTurn(clock)
     }
     // Nothing fitted: a batch larger than a chunk. Its size is not known to be sound, so it must be more in any case.
     wanted = at > 0 ? READ_BYTES : Math.max(wanted * 2, chunk.length < BATCH_PREFIX_SIZE ? 0 : batchSize(chunk))
