@@ -92,6 +92,40 @@ test('a backup under load holds what was acknowledged before it began, and group
   assert.equal(await restored.stop(), 0)
 })
 
+test('data in several directories is backed up into one, while the broker serves and when it is stopped', async () => {
+  await using directory = await temporaryDirectory()
+  const at = (name: string) => join(directory.path, name)
+  const directories = `${at('one')},${at('two')}`
+  const source = await startBrokerProcess(directories)
+  const client = connect(source.bootstrapServers)
+  await new Admin(client).topics.create([{ name: 't', partitions: 4 }])
+  const producer = new Producer(client)
+  for (let partition = 0; partition < 4; partition++) await producer.send({ topic: 't', partition, value: `${partition}` })
+  await producer.close()
+  await client.close()
+  await moldau('backup', at('online'), '--data-dir', directories)
+  await source.stop()
+  for (const name of ['one', 'two'])
+    assert.ok(
+      (await readdir(at(name))).some((file) => file.startsWith('t-')),
+      name,
+    )
+  await moldau('backup', at('offline'), '--data-dir', directories)
+  for (const backup of ['online', 'offline']) {
+    await moldau('restore', at(backup), '--data-dir', at(`${backup}-restored`))
+    const restored = await startBrokerProcess(at(`${backup}-restored`))
+    const reader = connect(restored.bootstrapServers)
+    const consumer = new Consumer(reader, { autoOffsetReset: 'earliest' })
+    consumer.assign([0, 1, 2, 3].map((partition) => ({ topic: 't', partition })))
+    const values: string[] = []
+    while (values.length < 4) for (const { value } of await consumer.poll(5000)) values.push(String(value))
+    assert.deepEqual(values.sort(), ['0', '1', '2', '3'])
+    consumer.close()
+    await reader.close()
+    assert.equal(await restored.stop(), 0)
+  }
+})
+
 test('a stopped broker is backed up from its files, and damage to a backup is found when it is restored', async () => {
   await using directory = await temporaryDirectory()
   const at = (name: string) => join(directory.path, name)

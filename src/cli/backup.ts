@@ -3,18 +3,42 @@
 import { copyFile, mkdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { splitList } from '../config/value.ts'
 import { realClock } from '../host/clock.ts'
+import type { DiskLock } from '../host/disk.ts'
 import { realDisk } from '../host/real-disk.ts'
-import { LOCK_FILE } from '../log/file-names.ts'
+import { decodeCheckpoint, encodeCheckpoint, readIfPresent } from '../log/checkpoint-file.ts'
+import {
+  CLEAN_SHUTDOWN_MANIFEST,
+  CLEAN_SHUTDOWN_MARKER,
+  CLEANER_CHECKPOINT,
+  HIGH_WATERMARK_CHECKPOINT,
+  LOCK_FILE,
+  LOG_START_CHECKPOINT,
+  META_PROPERTIES,
+  RECOVERY_POINT_CHECKPOINT,
+  SCRUB_CHECKPOINT,
+} from '../log/file-names.ts'
 import { BackupError, dataFiles, isEmptyOrAbsent, sealBackup } from './backup-files.ts'
 import { askBroker } from './control-socket.ts'
+
+const OFFSET_CHECKPOINTS = [RECOVERY_POINT_CHECKPOINT, LOG_START_CHECKPOINT, HIGH_WATERMARK_CHECKPOINT, CLEANER_CHECKPOINT]
+/** Without the marker of a clean shutdown the logs are looked at, from their recovery points on: little, and once. */
+const OF_ONE_DIRECTORY = new Set([
+  ...OFFSET_CHECKPOINTS,
+  META_PROPERTIES,
+  CLEAN_SHUTDOWN_MARKER,
+  CLEAN_SHUTDOWN_MANIFEST,
+  SCRUB_CHECKPOINT,
+])
 
 const HELP = `Copies all data, as it is at one moment, into a new directory. The broker may run, and goes on serving.
 
   moldau backup /backups/monday
   moldau backup /backups/monday --data-dir /var/lib/moldau
+  moldau backup /backups/monday --data-dir /disk1/moldau,/disk2/moldau
 
-  --data-dir DIR     where the data lies, the first one of log.dirs           (./data)
+  --data-dir DIRS    where the data lies: log.dirs, in its order              (./data)
 
 The copy can be started from at once: moldau restore puts it into a new data directory. See docs/operations.md.
 `
@@ -28,11 +52,11 @@ export async function run(args: string[]): Promise<void> {
   if (values.help) return void process.stdout.write(HELP)
   if (positionals.length !== 1) return refuse('say which directory the copy goes to: moldau backup DIR')
   const target = resolve(positionals[0])
-  const data = resolve(values['data-dir'])
+  const directories = splitList(values['data-dir']).map((directory) => resolve(directory))
   try {
     if (!(await isEmptyOrAbsent(target))) throw new BackupError(`${target} is not empty`)
-    const answer = await askBroker(data, { command: 'backup', directory: target })
-    if (answer === undefined) await copyStopped(data, target)
+    const answer = await askBroker(directories[0], { command: 'backup', directory: target })
+    if (answer === undefined) await copyStopped(directories, target)
     else if (!answer.ok) throw new BackupError(answer.error)
     const files = await sealBackup(target, realClock.wallMs())
     const bytes = files.reduce((sum, { size }) => sum + size, 0)
@@ -43,18 +67,41 @@ export async function run(args: string[]): Promise<void> {
 }
 
 /** Of a broker that does not run: what its files hold, cleanly shut down or not. */
-async function copyStopped(data: string, target: string): Promise<void> {
-  if (!(await realDisk.exists(join(data, 'meta.properties')))) throw new BackupError(`${data} is no data directory`)
-  const lock = await realDisk.lock(join(data, LOCK_FILE))
-  if (lock === undefined) throw new BackupError(`a broker uses ${data}, but does not answer: is its version older?`)
+async function copyStopped(directories: readonly string[], target: string): Promise<void> {
+  const locks: DiskLock[] = []
   try {
-    for (const file of await dataFiles(data)) {
-      await mkdir(join(target, dirname(file)), { recursive: true })
-      await copyFile(join(data, file), join(target, file))
+    for (const data of directories) {
+      if (!(await realDisk.exists(join(data, META_PROPERTIES)))) throw new BackupError(`${data} is no data directory`)
+      const lock = await realDisk.lock(join(data, LOCK_FILE))
+      if (lock === undefined) throw new BackupError(`a broker uses ${data}, but does not answer: is its version older?`)
+      locks.push(lock)
     }
+    for (const data of directories) {
+      for (const file of await dataFiles(data)) {
+        if (directories.length > 1 && OF_ONE_DIRECTORY.has(file)) continue
+        await mkdir(join(target, dirname(file)), { recursive: true })
+        await copyFile(join(data, file), join(target, file))
+      }
+    }
+    if (directories.length > 1) await joinFacts(directories, target)
   } finally {
-    await lock.release()
+    for (const lock of locks) await lock.release()
   }
+}
+
+/** The copy is one directory: what each of several says of its own logs is said there of all. */
+async function joinFacts(directories: readonly string[], target: string): Promise<void> {
+  for (const name of OFFSET_CHECKPOINTS) {
+    const entries: string[] = []
+    for (const data of directories) {
+      const path = join(data, name)
+      const contents = await readIfPresent(realDisk, path)
+      if (contents !== undefined && contents.length > 0)
+        entries.push(...decodeCheckpoint(path, contents, 3).map((words) => words.join(' ')))
+    }
+    await realDisk.replaceFile(join(target, name), encodeCheckpoint(entries))
+  }
+  await copyFile(join(directories[0], META_PROPERTIES), join(target, META_PROPERTIES))
 }
 
 function refuse(reason: string): void {
