@@ -20,7 +20,7 @@ export type PartitionResponse = TopicResponse['partitions'][number]
 
 /** One partition that a fetch is about. `topic` is '' where only an id was given that nobody knows. */
 export interface FetchPartition {
-  readonly topic: string
+  topic: string
   readonly topicId: string
   readonly partition: number
   currentLeaderEpoch: number
@@ -90,6 +90,9 @@ export class FetchSessions {
     session.epoch = session.epoch === 0x7fffffff ? 1 : session.epoch + 1
     session.lastUsedMs = this.clock.monotonicMs()
     this.update(session, request, topicName)
+    // A topic may have been named before this broker had heard of it.
+    for (const partition of session.partitions.values())
+      if (partition.topic === '') partition.topic = topicName(partition.topicId)
     return {
       sessionId: session.id,
       partitions: [...session.partitions.values()],

@@ -54,6 +54,14 @@ export class FetchSessionClient {
     else this.epoch = this.epoch === LAST_EPOCH ? 1 : this.epoch + 1
   }
 
+  /** What was told of a partition did not work: it is told again. */
+  retell(topicId: string, partition: number): void {
+    const key = `${topicId}/${partition}`
+    const told = this.told.get(key)
+    // Still in the leader's session, but like nothing that we could want.
+    if (told !== undefined) this.told.set(key, { ...told, currentLeaderEpoch: -2 })
+  }
+
   /** Begins anew: nobody knows what the other side has heard. The next request takes the leader's old session away. */
   reset(): void {
     this.epoch = INITIAL_EPOCH

@@ -412,7 +412,7 @@ export class Partition implements LogObserver {
   private planWake(): void {
     if (this.wakePlanned) return
     this.wakePlanned = true
-    void Promise.resolve().then(() => {
+    this.context.clock.soon(() => {
       this.wakePlanned = false
       for (const wakeFetcher of this.followers.fetchers) wakeFetcher()
     })

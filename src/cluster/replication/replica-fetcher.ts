@@ -172,7 +172,7 @@ export class ReplicaFetcher {
       clientId: `broker-${nodeId}-fetcher`,
       connectTimeoutMs: timeoutMs,
       requestTimeoutMs: timeoutMs,
-      softwareVersion: '',
+      softwareVersion: 'replica-fetcher',
     })
     if (this.closed) this.connection.close()
     return this.connection
@@ -287,6 +287,7 @@ export class ReplicaFetcher {
     const { clock, random, report } = this.context
     const { partition } = followed
     followed.failures++
+    this.session.retell(partition.topicId, partition.index)
     followed.retryAtMs = clock.monotonicMs() + backoffMs(this.backoff(), followed.failures, random)
     if (partition.failure !== undefined || (error instanceof KafkaError && EXPECTED.has(error.code))) return
     report({ event: 'fetch-failed', topic: partition.topic, partition: partition.index, leader: this.leaderId, error })
