@@ -3,8 +3,8 @@
 // keep their order while they wait for the answer.
 
 import type { Partition } from '../cluster/replication/partition.ts'
+import type { PartitionVerifier } from '../coordinators/transaction/partition-verifier.ts'
 import type { ProducerSupport } from '../coordinators/transaction/producer-support.ts'
-import type { TransactionCoordinator } from '../coordinators/transaction/transaction-coordinator.ts'
 import type { Verification } from '../log/verifications.ts'
 import { ErrorCode, errorName, KafkaError } from '../protocol/error-codes.ts'
 import { baseSequence, producerEpoch, producerId } from '../protocol/records/batch-header.ts'
@@ -17,19 +17,19 @@ export interface TransactionalBatch {
 /** Of each partition what its log is to be shown with the batch (AppendOptions.verification), or why it refuses. */
 export type Verdicts = ReadonlyMap<Partition, Verification | null | KafkaError>
 
-type Verifier = Pick<TransactionCoordinator, 'verifyOrAddPartitions'>
+type Verifier = Pick<PartitionVerifier, 'verifyOrAddPartitions'>
 
 const UNASKED: Verdicts = new Map()
 
 export class TransactionAdmission {
-  private readonly coordinator: Verifier
+  private readonly verifier: Verifier
   private readonly verifies: () => boolean
   /** Of each producer that waits: when its last request may append. */
   private readonly waiting = new Map<bigint, Promise<void>>()
 
   /** @param verifies whether partitions are looked for in transactions (`transaction.partition.verification.enable`) */
-  constructor(coordinator: Verifier, verifies: () => boolean) {
-    this.coordinator = coordinator
+  constructor(verifier: Verifier, verifies: () => boolean) {
+    this.verifier = verifier
     this.verifies = verifies
   }
 
@@ -83,7 +83,7 @@ export class TransactionAdmission {
     }
     const unverified = [...verdicts].filter(([, verification]) => verification !== null).map(([partition]) => partition)
     if (unverified.length === 0) return verdicts
-    const results = await this.coordinator.verifyOrAddPartitions({ ...producer, topics: byTopic(unverified) }, support)
+    const results = await this.verifier.verifyOrAddPartitions({ ...producer, topics: byTopic(unverified) }, support)
     for (const { name, resultsByPartition } of results) {
       for (const { partitionIndex, partitionErrorCode } of resultsByPartition) {
         if (partitionErrorCode === ErrorCode.NONE) continue

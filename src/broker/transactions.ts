@@ -1,9 +1,9 @@
 // Puts the transaction coordinator into a broker: its logs are partitions of `__transaction_state`, its markers go to the leaders of the
-// partitions that transactions have written to. On a single node that is this broker, for all of them.
+// partitions that transactions have written to, here or on other brokers.
 
 import type { ClusterMetadata } from '../cluster/cluster-metadata.ts'
 import { GROUP_OFFSETS_TOPIC, TRANSACTION_STATE_TOPIC } from '../cluster/internal-topics.ts'
-import type { MetadataDelta, MetadataImage } from '../cluster/metadata-image.ts'
+import type { Peers } from '../cluster/peers.ts'
 import type { ReplicaManager } from '../cluster/replication/replica-manager.ts'
 import type { BrokerConfig } from '../config/effective.ts'
 import type { GroupCoordinator } from '../coordinators/group/group-coordinator.ts'
@@ -15,6 +15,7 @@ import type { Clock } from '../host/clock.ts'
 import { ErrorCode, KafkaError } from '../protocol/error-codes.ts'
 import { endTransactionMarker } from '../protocol/records/control-record.ts'
 import { PartitionCoordinatorLog } from './coordinator-log.ts'
+import { sendMarkers } from './transaction-peers.ts'
 
 export interface TransactionParts {
   readonly nodeId: number
@@ -23,6 +24,7 @@ export interface TransactionParts {
   readonly metadata: ClusterMetadata
   readonly replicas: ReplicaManager
   readonly groups: GroupCoordinator
+  readonly peers: Peers
   readonly report: Report
 }
 
@@ -41,7 +43,7 @@ export function transactionConfigOf(config: BrokerConfig): TransactionConfig {
   }
 }
 
-/** Of a broker. Serves nothing before `loadTransactions`. */
+/** Of a broker. Serves what is loaded. */
 export function transactionCoordinator(parts: TransactionParts): TransactionCoordinator {
   const { clock, config, metadata, replicas, report } = parts
   const timeoutMs = config.get('request.timeout.ms')
@@ -58,41 +60,30 @@ export function transactionCoordinator(parts: TransactionParts): TransactionCoor
   })
 }
 
-/** In the background: producers are told that it is under way. */
-export function loadTransactions(
-  coordinator: TransactionCoordinator,
-  image: MetadataImage,
-  { nodeId, report }: TransactionParts,
-): void {
-  const partitions = image.topic(TRANSACTION_STATE_TOPIC)?.partitions ?? []
-  for (const [index, { leader, leaderEpoch }] of partitions.entries()) {
-    if (leader !== nodeId) continue
-    coordinator.loadPartition(index, leaderEpoch).catch((error) => {
-      report(`the transactions of ${TRANSACTION_STATE_TOPIC}-${index} could not be loaded`, error)
-    })
-  }
-}
-
-/** Called when the logs of a new topic are there. */
-export function followTransactions(
-  coordinator: TransactionCoordinator,
-  image: MetadataImage,
-  delta: MetadataDelta,
-  parts: TransactionParts,
-): void {
-  if (delta.createdTopics.some(({ name }) => name === TRANSACTION_STATE_TOPIC)) loadTransactions(coordinator, image, parts)
-}
-
 /** The coordinator's own markers: a partition whose topic was deleted needs none. */
 async function writeMarkers(parts: TransactionParts, { partitions, ...marker }: TxnMarker): Promise<readonly MarkerResult[]> {
-  const image = parts.metadata.image()
-  const all = Array.from(partitions, ([topic, indexes]) => Array.from(indexes, (partition) => ({ topic, partition }))).flat()
-  return Promise.all(
-    all.map(async ({ topic, partition }) => {
-      const isGone = image.partition(topic, partition) === undefined
-      return { topic, partition, errorCode: isGone ? ErrorCode.NONE : await writeMarker(parts, topic, partition, marker) }
-    }),
-  )
+  const { nodeId, metadata, peers } = parts
+  const image = metadata.image()
+  const results: Promise<readonly MarkerResult[]>[] = []
+  const elsewhere = new Map<number, Map<string, Set<number>>>()
+  for (const [topic, indexes] of partitions) {
+    for (const partition of indexes) {
+      const leader = image.partition(topic, partition)?.leader
+      const answer = async (errorCode: number | Promise<number>) => [{ topic, partition, errorCode: await errorCode }]
+      if (leader === undefined) results.push(answer(ErrorCode.NONE))
+      else if (leader === nodeId) results.push(answer(writeMarker(parts, topic, partition, marker)))
+      else if (leader < 0) results.push(answer(ErrorCode.LEADER_NOT_AVAILABLE))
+      else {
+        const topics = elsewhere.get(leader) ?? new Map<string, Set<number>>()
+        elsewhere.set(leader, topics.set(topic, (topics.get(topic) ?? new Set()).add(partition)))
+      }
+    }
+  }
+  for (const [leader, partitions] of elsewhere) {
+    // Who cannot be reached has answered for none of them: they are written again.
+    results.push(sendMarkers(peers, leader, { ...marker, partitions }).catch(() => []))
+  }
+  return (await Promise.all(results)).flat()
 }
 
 /**

@@ -20,7 +20,6 @@ export interface PeersOptions {
   /** What this is for: shows up in the client ids that other brokers see. */
   readonly purpose: string
   readonly requestTimeoutMs: number
-  readonly softwareVersion: string
 }
 
 interface Peer {
@@ -60,7 +59,7 @@ export class Peers {
       // It has come back elsewhere.
       this.drop(brokerId)
     }
-    const { network, clock, nodeId, purpose, requestTimeoutMs, softwareVersion } = this.options
+    const { network, clock, nodeId, purpose, requestTimeoutMs } = this.options
     const connection = Connection.open({
       network,
       clock,
@@ -68,7 +67,7 @@ export class Peers {
       clientId: `broker-${nodeId}-${purpose}`,
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
       requestTimeoutMs,
-      softwareVersion,
+      softwareVersion: '0',
     })
     const peer: Peer = { endpoint, connection }
     this.peers.set(brokerId, peer)

@@ -235,7 +235,7 @@ export class SimulatedProducer {
       const verification = partition.verifications.begin(identity.producerId, identity.producerEpoch, sequence)
       if (verification !== null) {
         const request = { ...identity, topics: [{ name: 't', partitions: [index] }] }
-        const [result] = await world.coordinator.verifyOrAddPartitions(request, this.support)
+        const [result] = await world.verifier.verifyOrAddPartitions(request, this.support)
         const errorCode = result.resultsByPartition[0].partitionErrorCode
         if (errorCode !== ErrorCode.NONE) return errorCode
         await world.sleep(world.happens(20) ? world.dice.below(2 * TIMEOUT_MS) : world.dice.below(5))

@@ -3,6 +3,7 @@
 
 import type { CoordinatorLog, LogEntry, LogRecord, ReplayRecord } from '../coordinators/runtime/ports.ts'
 import type { MarkerResult, TxnMarker } from '../coordinators/transaction/marker-sender.ts'
+import { PartitionVerifier } from '../coordinators/transaction/partition-verifier.ts'
 import { defaultTransactionConfig, type TransactionConfig } from '../coordinators/transaction/transaction-config.ts'
 import { TransactionCoordinator } from '../coordinators/transaction/transaction-coordinator.ts'
 import { transactionCodec } from '../coordinators/transaction/transaction-records.ts'
@@ -43,6 +44,8 @@ export class World {
   /** `__transaction_state`. */
   records: LogRecord[] = []
   coordinator: TransactionCoordinator
+  /** Of the leaders of partitions. */
+  readonly verifier: PartitionVerifier
   isCalm = false
   readonly facts = { committed: 0, aborted: 0, crashes: 0, leaderChanges: 0, refusals: 0 }
   readonly config: TransactionConfig
@@ -78,6 +81,11 @@ export class World {
     for (const transactionalId of IDS)
       if (this.dice.below(2) === 0) this.records.push(wornOut(transactionalId, this.producerIds++, 32_755 + this.dice.below(12)))
     this.coordinator = this.appoint()
+    this.verifier = new PartitionVerifier({
+      ask: (request, verifyOnly) => this.coordinator.askForPartitions(request, verifyOnly),
+      clock: this.clock,
+      config: this.config,
+    })
   }
 
   /** One time out of so many, and never once it is calm. */

@@ -1,3 +1,4 @@
+import { GROUP_OFFSETS_TOPIC, TRANSACTION_STATE_TOPIC } from '../../cluster/internal-topics.ts'
 import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
 import { FindCoordinator } from '../../protocol/messages/10-find-coordinator.ts'
 import type { Connection } from '../network/connection.ts'
@@ -33,15 +34,26 @@ export const findCoordinator = handler(FindCoordinator, {
 
 async function find(key: string, keyType: number, services: Services, connection: Connection): Promise<Coordinator> {
   try {
-    if (keyType === TRANSACTION) await services.topics.ensureTransactionState()
-    else if (keyType === GROUP) await services.topics.ensureGroupOffsets()
-    else throw new KafkaError('INVALID_REQUEST', `there are no coordinators of type ${keyType} here`)
-    const { nodeId, host, port } = services.self(connection)
+    const leader = await leaderFor(key, keyType, services)
+    const broker = services.brokers(connection).find(({ nodeId }) => nodeId === leader)
+    if (broker === undefined) throw new KafkaError('COORDINATOR_NOT_AVAILABLE', 'its coordinator is being elected')
+    const { nodeId, host, port } = broker
     return { key, nodeId, host, port, errorCode: ErrorCode.NONE, errorMessage: null }
   } catch (error) {
     if (error instanceof KafkaError) return noCoordinator(key, error)
     throw error
   }
+}
+
+/** Whoever leads the partition in which the key is kept. */
+async function leaderFor(key: string, keyType: number, { topics, image, groups, transactions }: Services) {
+  if (keyType === TRANSACTION) {
+    await topics.ensureTransactionState()
+    return image().partition(TRANSACTION_STATE_TOPIC, transactions.partitionFor(key))?.leader
+  }
+  if (keyType !== GROUP) throw new KafkaError('INVALID_REQUEST', `there are no coordinators of type ${keyType} here`)
+  await topics.ensureGroupOffsets()
+  return image().partition(GROUP_OFFSETS_TOPIC, groups.partitionFor(key))?.leader
 }
 
 function noCoordinator(key: string, error: KafkaError): Coordinator {

@@ -14,7 +14,7 @@ async function start(isLoaded = true): Promise<Services> {
   const log = new SimulatedLog()
   const groups = new GroupCoordinator({
     config: defaultGroupConfig,
-    partitionCount: 1,
+    partitionCount: () => 1,
     logFor: () => log,
     clock: new SimulatedClock(),
     uuid: () => '',

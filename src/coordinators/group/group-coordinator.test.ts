@@ -20,7 +20,7 @@ function start(
   const lines: string[] = []
   const coordinator = new GroupCoordinator({
     config: { ...defaultGroupConfig, ...config },
-    partitionCount: 1,
+    partitionCount: () => 1,
     logFor: () => log,
     clock,
     uuid: () => `uuid-${ids++}`,

@@ -35,7 +35,7 @@ import { refusedSync, syncGroup } from './sync-group.ts'
 export interface GroupCoordinatorOptions {
   readonly config: GroupConfig
   /** Partitions of `__consumer_offsets`: must never change once there is data. */
-  readonly partitionCount: number
+  readonly partitionCount: () => number
   /** The log of a partition that this broker leads. Called for each load. */
   readonly logFor: (partition: number) => CoordinatorLog
   readonly clock: CoordinatorClock
@@ -87,7 +87,7 @@ export class GroupCoordinator {
 
   /** Of `__consumer_offsets`: its leader coordinates the group. */
   partitionFor(groupId: string): number {
-    return partitionFor(groupId, this.options.partitionCount)
+    return partitionFor(groupId, this.options.partitionCount())
   }
 
   /** This broker leads the partition now. Requests are answered COORDINATOR_LOAD_IN_PROGRESS until this resolves; rejects if its log cannot be read. */

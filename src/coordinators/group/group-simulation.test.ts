@@ -50,7 +50,7 @@ class World {
   private appoint(): GroupCoordinator {
     return new GroupCoordinator({
       config: { ...defaultGroupConfig, offsetsRetentionCheckIntervalMs: 30_000 },
-      partitionCount: 1,
+      partitionCount: () => 1,
       logFor: () => this.log,
       clock: this.clock,
       uuid: () => `${++this.ids}`,

@@ -74,7 +74,7 @@ class World {
   private appoint(): GroupCoordinator {
     return new GroupCoordinator({
       config: { ...defaultGroupConfig, offsetsRetentionMs: 60_000 },
-      partitionCount: 1,
+      partitionCount: () => 1,
       logFor: () => this.log,
       clock: this.clock,
       uuid: () => '',

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { ErrorCode, type ErrorName, errorName, KafkaError } from '../../protocol/error-codes.ts'
 import { SimulatedClock, SimulatedLog, settled } from '../runtime/simulated.ts'
 import type { MarkerResult, TxnMarker } from './marker-sender.ts'
+import { PartitionVerifier } from './partition-verifier.ts'
 import { supportOfProduce, supportOfTxnOffsetCommit } from './producer-support.ts'
 import { defaultTransactionConfig, type TransactionConfig } from './transaction-config.ts'
 import { TransactionCoordinator } from './transaction-coordinator.ts'
@@ -57,7 +58,12 @@ function start(log = new SimulatedLog(), config: Partial<TransactionConfig> = {}
     clock,
     report: (line) => lines.push(line),
   })
-  return { coordinator, clock, log, leaders, lines, ids }
+  const verifier = new PartitionVerifier({
+    ask: coordinator.askForPartitions,
+    clock,
+    config: { ...defaultTransactionConfig, ...config },
+  })
+  return { coordinator, verifier, clock, log, leaders, lines, ids }
 }
 
 const hello = { transactionalId: ID, transactionTimeoutMs: 60_000, producerId: -1n, producerEpoch: -1 }
@@ -298,11 +304,11 @@ test('versions that do not know PRODUCER_FENCED are told INVALID_PRODUCER_EPOCH'
 
 test('the leader of a partition adds it for the newer producers, and looks for it for the older', async () => {
   const world = start(undefined, { addPartitionsRetryBackoffMaxMs: 0 })
-  const { coordinator } = world
+  const { coordinator, verifier } = world
   const producer = await open(world)
   const ask = async (epoch: number, partition: number, support: ReturnType<typeof supportOfProduce>) => {
     const request = { ...producer, producerEpoch: epoch, topics: [{ name: 't', partitions: [0, partition] }] }
-    const results = await coordinator.verifyOrAddPartitions(request, support)
+    const results = await verifier.verifyOrAddPartitions(request, support)
     return results[0].resultsByPartition.map(({ partitionErrorCode }) => errorName(partitionErrorCode))
   }
   assert.deepEqual(await ask(0, 1, supportOfProduce(9)), ['NONE', 'NONE'])
@@ -324,13 +330,13 @@ test('the leader of a partition adds it for the newer producers, and looks for i
 
 test('a first write that comes while the last transaction is being ended waits for that, for a while', async () => {
   const world = start()
-  const { coordinator, clock, leaders } = world
+  const { coordinator, verifier, clock, leaders } = world
   const producer = await open(world)
   leaders.isUnreachable = true
   const ended = await coordinator.endTxn({ ...producer, committed: true }, { version: 5 })
   const next = { ...producer, producerEpoch: ended.producerEpoch, topics: [{ name: 't', partitions: [0] }] }
   const write = async () => {
-    const results = await coordinator.verifyOrAddPartitions(next, 'implicit')
+    const results = await verifier.verifyOrAddPartitions(next, 'implicit')
     return errorName(results[0].resultsByPartition[0].partitionErrorCode)
   }
   const late = write()

@@ -6,7 +6,7 @@ import { partitionFor } from '../runtime/partition-for.ts'
 import { PartitionRuntime } from '../runtime/partition-runtime.ts'
 import type { CoordinatorClock, CoordinatorLog, Report } from '../runtime/ports.ts'
 import { abortTimedOut } from './abort-ongoing.ts'
-import { addPartitions, type PartitionResults, resultsFor, sameForAll, verifyPartitions } from './add-partitions.ts'
+import { addPartitions, type PartitionResults, sameForAll, verifyPartitions } from './add-partitions.ts'
 import { describeTransaction, type TransactionDescription, undescribed } from './describe-transactions.ts'
 import { type EndTxnRequest, type EndTxnResult, endTransaction, endTransactionAndBump, refusedEnd } from './end-transaction.ts'
 import { EXPIRED_AT_ONCE, expireTransactionalIds } from './expire-transactional-ids.ts'
@@ -20,7 +20,6 @@ import {
 } from './init-producer-id.ts'
 import { listTransactions, type TransactionFilter, type TransactionListing, unknownStates } from './list-transactions.ts'
 import { MarkerSender, type TransactionRuntime, type WriteMarkers } from './marker-sender.ts'
-import { errorForProducer, type ProducerSupport } from './producer-support.ts'
 import type { TopicList } from './topic-partitions.ts'
 import { NO_PRODUCER_EPOCH, NO_PRODUCER_ID } from './transaction.ts'
 import type { TransactionConfig } from './transaction-config.ts'
@@ -192,36 +191,11 @@ export class TransactionCoordinator {
     return { errorCode: withoutFenced(result.errorCode, version < 2), producerId, producerEpoch }
   }
 
-  /**
-   * What the leader of partitions asks before the first write of a transaction: for a producer that leaves it to the leader, adds
-   * them; for others, makes sure that they were added. Errors are those that the producer is to be told.
-   */
-  async verifyOrAddPartitions(request: AddPartitionsRequest, support: ProducerSupport): Promise<PartitionResults> {
-    const results =
-      support === 'implicit'
-        ? sameForAll(request.topics, await this.addWhenEnded(request))
-        : await this.verifyPartitionsInTxn(request)
-    const codes = new Map<string, number>()
-    for (const { name, resultsByPartition } of results) {
-      for (const { partitionIndex, partitionErrorCode } of resultsByPartition)
-        codes.set(`${name}/${partitionIndex}`, partitionErrorCode)
-    }
-    return resultsFor(request.topics, (name, partition) => errorForProducer(codes.get(`${name}/${partition}`)!, support))
-  }
-
-  /**
-   * A producer of transaction version 2 may write on as soon as its last transaction is decided, and its markers are about to be
-   * there: rather than have it ask again, which not every client does for every request, the leader does.
-   */
-  private async addWhenEnded(request: AddPartitionsRequest): Promise<number> {
-    const { clock, config } = this.options
-    const deadlineMs = clock.monotonicMs() + config.addPartitionsRetryBackoffMaxMs
-    for (;;) {
-      const errorCode = await this.addPartitionsToTxn(request, { version: 4 })
-      if (errorCode !== ErrorCode.CONCURRENT_TRANSACTIONS || this.isClosed || clock.monotonicMs() >= deadlineMs) return errorCode
-      await new Promise<void>((resolve) => clock.timer(config.addPartitionsRetryBackoffMs, resolve))
-    }
-  }
+  /** What brokers ask before the first write of a transaction to partitions that they lead (partition-verifier.ts). */
+  askForPartitions = async (request: AddPartitionsRequest, verifyOnly: boolean): Promise<PartitionResults> =>
+    verifyOnly
+      ? this.verifyPartitionsInTxn(request)
+      : sameForAll(request.topics, await this.addPartitionsToTxn(request, { version: 4 }))
 
   // ── administrators ────────────────────────────────────────────────────────────────────────────────────────────────
 
