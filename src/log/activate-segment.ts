@@ -1,10 +1,10 @@
 // What the files of a segment do not say by themselves, and must be known before it is appended to.
 
-import { baseOffset, lastOffset, maxTimestamp } from '../protocol/records/batch-header.ts'
+import { baseOffset, lastOffset } from '../protocol/records/batch-header.ts'
 import { NO_TIMESTAMP } from '../protocol/records/record.ts'
 import { scanBatches } from './batch-scan.ts'
 import type { FilePool } from './file-pool.ts'
-import type { Newest, Segment } from './segment.ts'
+import { type Newest, newestTimestamp, type Segment } from './segment.ts'
 
 /**
  * Prepares a segment to be appended to: finds, from its last index entry on, where its batches end (those below `limitOffset`,
@@ -49,12 +49,12 @@ class Found {
   }
 
   first(header: Buffer, at: number): boolean {
-    this.firstTimestamp = maxTimestamp(header, at)
+    this.firstTimestamp = newestTimestamp(header, at)
     return false
   }
 
   next(header: Buffer, at: number): boolean {
-    const timestamp = maxTimestamp(header, at)
+    const timestamp = newestTimestamp(header, at)
     this.firstTimestamp ??= timestamp
     this.endOffset = lastOffset(header, at) + 1n
     if (timestamp > this.newest.timestamp) this.newest = { timestamp, offset: lastOffset(header, at) }

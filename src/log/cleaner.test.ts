@@ -257,7 +257,11 @@ test('a crash at any moment of a compaction leaves every key as it was, and the 
     const again = await fixture.log()
     assert.deepEqual(await expected(again), before, `crash at call ${moment}`)
     assert.equal(again.endOffset, 24n)
-    assert.deepEqual(fixture.events, [])
+    // An index that did not make it is made anew.
+    assert.deepEqual(
+      fixture.events.filter(({ event }) => event !== 'index-rebuilt'),
+      [],
+    )
     again.append(batch('key-0=last'), FROM_CLIENT)
     await again.roll()
     await again.flush()

@@ -43,12 +43,16 @@ export interface CleanableLog {
   readonly segments: readonly Segment[]
   readonly logStartOffset: bigint
   /** Below it each key stands once. */
-  readonly cleanedOffset: bigint
+  cleanedOffset: bigint
   readonly producers: ProducerState
   lastStableOffset(highWatermark: bigint): bigint
   abortedTransactions(from: bigint, upTo: bigint): readonly AbortedTransaction[] | Promise<readonly AbortedTransaction[]>
-  /** Puts `cleaned` in the place of `replaced`; false if they are no longer there. */
-  swap(replaced: readonly Segment[], cleaned: Segment): Promise<boolean>
+  /** Moves whenever the log is cut. */
+  readonly cuts: number
+  /** Resolves when all below `offset` is durable, which must have been written. */
+  flush(offset: bigint): Promise<void>
+  /** Puts `cleaned` in the place of `replaced`; false if they are no longer there, or the log was cut since it had seen `cuts`. */
+  swap(replaced: readonly Segment[], cleaned: Segment, cuts: number): Promise<boolean>
 }
 
 export interface Cleanable {
@@ -59,6 +63,8 @@ export interface Cleanable {
   /** From the first one on: segments that may be rewritten. */
   readonly segments: readonly Segment[]
   readonly firstDirtyOffset: bigint
+  /** What has outdated a record, or decided on it, lies below. */
+  readonly highWatermark: bigint
 }
 
 /** Undefined where there is nothing to do. What is not below the high watermark may still be taken back. */
@@ -86,7 +92,7 @@ export async function findCleanable(log: CleanableLog, nowMs: number, highWaterm
   if (dirtyBytes === 0) return undefined
   const start = segments[0].baseOffset > log.logStartOffset ? segments[0].baseOffset : log.logStartOffset
   const firstDirtyOffset = log.cleanedOffset > start ? log.cleanedOffset : start
-  return { dirtyRatio: dirtyBytes / (cleanBytes + dirtyBytes), overdue, segments, firstDirtyOffset }
+  return { dirtyRatio: dirtyBytes / (cleanBytes + dirtyBytes), overdue, segments, firstDirtyOffset, highWatermark }
 }
 
 export interface Cleaned {
@@ -96,28 +102,58 @@ export interface Cleaned {
   readonly bytesAfter: number
 }
 
+export interface CleaningOptions {
+  /** Memory for the keys that are new, and how full it may get. If they need more, the rest waits for the next time. */
+  readonly mapBytes: number
+  readonly loadFactor: number
+  readonly nowMs: number
+  readonly pace: Pace
+}
+
 /**
- * @param mapBytes Memory for the keys that are new. If they need more, the rest waits for the next time.
+ * Undefined where the log was cut or lost segments meanwhile: what has been done is of use, but not all of it.
  * Rejects with Error where a batch is damaged, or the disk fails.
  */
 export async function cleanLog(
   log: CleanableLog,
   env: LogEnvironment,
   work: Cleanable,
-  options: { mapBytes: number; loadFactor: number; nowMs: number; pace: Pace },
-): Promise<Cleaned> {
+  options: CleaningOptions,
+): Promise<Cleaned | undefined> {
+  const { cuts, logStartOffset } = log
+  try {
+    return await cleanSegments(log, env, work, options)
+  } catch (error) {
+    if (log.cuts !== cuts || log.logStartOffset !== logStartOffset) return undefined
+    throw error
+  }
+}
+
+async function cleanSegments(
+  log: CleanableLog,
+  env: LogEnvironment,
+  work: Cleanable,
+  options: CleaningOptions,
+): Promise<Cleaned | undefined> {
+  const { cuts } = log
   const latest = new KeyOffsets(work.firstDirtyOffset, options.mapBytes, options.loadFactor, env.random)
   const cleanedOffset = await readKeys(log, env, work, latest, options.pace)
   const affected = work.segments.filter((segment) => segment.baseOffset < cleanedOffset)
   const cleaning = new Cleaning(log, env, latest, cleanedOffset, options.nowMs, options.pace)
+  // It must not be lost with the power when the record is gone already.
+  await log.flush(work.highWatermark)
   let bytesBefore = 0
   let bytesAfter = 0
   for (let rest: readonly Segment[] = affected; rest.length > 0; ) {
-    const { group, bytes } = await cleaning.cleanFirst(rest)
+    const cleaned = await cleaning.cleanFirst(rest, cuts)
+    if (cleaned === undefined) return undefined
+    const { group, bytes } = cleaned
     for (const segment of group) bytesBefore += segment.size
     bytesAfter += bytes
     rest = rest.slice(group.length)
   }
+  if (log.cuts !== cuts) return undefined
+  log.cleanedOffset = cleanedOffset
   return { cleanedOffset, segments: affected.length, bytesBefore, bytesAfter }
 }
 
@@ -192,8 +228,14 @@ class Cleaning {
     this.pace = pace
   }
 
-  /** Cleans the first of `segments`, and with it as many more as fit into one. Returns the bytes that they take from now on. */
-  async cleanFirst(segments: readonly Segment[]): Promise<{ group: readonly Segment[]; bytes: number }> {
+  /**
+   * Cleans the first of `segments`, and with it as many more as fit into one. Returns the bytes that they take from now on; undefined if
+   * they are not there any more.
+   */
+  async cleanFirst(
+    segments: readonly Segment[],
+    cuts: number,
+  ): Promise<{ group: readonly Segment[]; bytes: number } | undefined> {
     const { path, config } = this.log
     const [first] = segments
     const cleaned = new Segment(this.env, path, first.baseOffset, { wallMs: first.openedMs, suffix: CLEANED_SUFFIX })
@@ -201,26 +243,30 @@ class Cleaning {
     const out = new Output(cleaned, config.indexIntervalBytes, this.pace)
     let changed = false
     let count = 0
+    /** What says how far the last segment goes, where it ends with what goes. */
+    let tail: Buffer | undefined
     do {
       const segment = segments[count++]
       const end = this.endOf(segment)
       this.transactions.expect(await this.log.abortedTransactions(segment.baseOffset, end))
-      await eachBatchOf(segment, this.env.clock, this.pace, async (batch) => {
+      await eachBatchOf(segment, this.env.clock, this.pace, async (batch, isLast) => {
         const kept = isControl(batch) ? this.cleanedMarker(batch, cleaned) : await this.cleanedBatch(batch)
-        changed ||= kept !== batch
+        tail = isLast && kept === undefined ? withoutRecords(batch) : undefined
+        changed ||= (kept ?? tail) !== batch
         if (kept !== undefined) await out.append(kept)
         return true
       })
     } while (count < segments.length && this.fits(segments[count], cleaned, segments[count + 1]?.baseOffset))
     const group = segments.slice(0, count)
     if (changed || count > 1) {
+      if (tail !== undefined) await out.append(tail)
       // In its place there must be none of the old one's.
       if (first.aborted.count > 0) await cleaned.aborted.create()
       await out.finish()
-      if (await this.log.swap(group, cleaned)) return { group, bytes: cleaned.size }
+      if (await this.log.swap(group, cleaned, cuts)) return { group, bytes: cleaned.size }
     }
     await cleaned.removeFiles()
-    return { group, bytes: group.reduce((sum, segment) => sum + segment.size, 0) }
+    return changed || count > 1 ? undefined : { group, bytes: group[0].size }
   }
 
   /** Whether all of `segment`, which ends at `end`, fits into `cleaned` behind what is there. */
@@ -247,6 +293,7 @@ class Cleaning {
     const { needed, aborted } = this.transactions.onMarker(batch)
     if (aborted !== undefined) cleaned.aborted.add(aborted)
     if (needed || this.mustStay(batch)) return batch
+    if (recordCount(batch) === 0) return undefined
     const now = BigInt(this.nowMs)
     if (hasDeleteHorizon(batch)) return now < baseTimestamp(batch) ? batch : undefined
     return retainRecords(batch, 0, () => true, { deleteHorizon: this.deleteHorizon(now) })
@@ -283,7 +330,7 @@ class Cleaning {
         kept++
         tombstones ||= !record.hasValue
       }
-      if (kept === 0) return this.mustStay(batch) ? (all === 0 ? batch : retainRecords(batch, 0, () => false)) : undefined
+      if (kept === 0) return this.mustStay(batch) ? withoutRecords(batch) : undefined
       const setsHorizon = tombstones && !hasDeleteHorizon(batch)
       if (kept === all && !setsHorizon) return batch
       const deleteHorizon = setsHorizon ? this.deleteHorizon(now) : undefined
@@ -295,10 +342,15 @@ class Cleaning {
     }
   }
 
-  /** An empty batch still says which sequence number or epoch its producer has reached, and which offset the log has. */
+  /** An empty batch still says which sequence number or epoch its producer has reached. */
   private mustStay(batch: Buffer): boolean {
-    return lastOffset(batch) + 1n === this.endOffset || this.log.producers.isLastOf(batch, 0)
+    return this.log.producers.isLastOf(batch, 0)
   }
+}
+
+/** The batch itself where it has none. */
+function withoutRecords(batch: Buffer): Buffer {
+  return recordCount(batch) === 0 ? batch : retainRecords(batch, 0, () => false)
 }
 
 /** Writes batches into a segment that nobody reads yet. */
@@ -350,7 +402,7 @@ async function eachBatchOf(
   segment: Segment,
   clock: Clock,
   pace: Pace,
-  visit: (batch: Buffer) => boolean | Promise<boolean>,
+  visit: (batch: Buffer, isLast: boolean) => boolean | Promise<boolean>,
 ): Promise<void> {
   const end = segment.writtenSize
   let wanted = READ_BYTES
@@ -366,7 +418,7 @@ async function eachBatchOf(
       if (problem?.kind === 'incomplete' && at === chunk.length) break
       if (problem !== undefined) throw new Error(`${segment.path('.log')} at position ${position + at}: ${problem.message}`)
       const size = batchSize(chunk, at)
-      const more = visit(chunk.subarray(at, at + size))
+      const more = visit(chunk.subarray(at, at + size), position + at + size === end)
       if (!(typeof more === 'boolean' ? more : await more)) return
       records += recordCount(chunk, at)
       at += size

@@ -19,6 +19,7 @@ import {
 } from './file-names.ts'
 import type { Report } from './log-event.ts'
 import type { PartitionLog } from './partition-log.ts'
+import { onDisk } from './storage-error.ts'
 
 /** A log directory that cannot be used as it is. The message says why and what to do. */
 export class LogDirectoryError extends Error {
@@ -216,10 +217,13 @@ export class LogDirectory {
     return [...saved, ...this.unconfirmed.values()].some((offsets) => offsets.has(name))
   }
 
-  /** Whether a crash now could leave the word that the log of this name is synced beyond `offset`. */
-  maySayBeyond(offset: bigint, name: string): boolean {
+  /**
+   * Resolves when no crash can leave the word that the log of this name is synced beyond `offset`, which it must not say itself any more.
+   * Rejects with KafkaError KAFKA_STORAGE_ERROR.
+   */
+  async retractRecoveryPoint(name: string, offset: bigint): Promise<void> {
     const saved = [this.recoveryPoints, this.unconfirmed.get(RECOVERY_POINT_CHECKPOINT)]
-    return saved.some((points) => (points?.get(name) ?? 0n) > offset)
+    if (saved.some((points) => (points?.get(name) ?? 0n) > offset)) await onDisk(() => this.saveRecoveryPoints())
   }
 
   /** With everything flushed and closed. The next start will not look into the directories of logs that `isKnown` holds of. */

@@ -145,7 +145,7 @@ class Loader {
 
   /** A cleaned segment whose log has its new name is complete, and on the disk: it takes the place of those that it was made from. */
   private async completeSwaps(): Promise<void> {
-    const { disk, pool } = this.options
+    const { disk, pool, directory } = this.options
     const swaps = [...this.names].filter((name) => name.endsWith(SWAP_SUFFIX))
     for (const name of swaps.filter((name) => name.endsWith(`.log${SWAP_SUFFIX}`))) {
       const base = BigInt(name.slice(0, 20))
@@ -166,21 +166,21 @@ class Loader {
       pool.forget(this.path(name))
       for (const other of [...this.names]) {
         const parsed = parseSegmentFileName(other)
-        if (parsed !== undefined && parsed.baseOffset > base && parsed.baseOffset < end) await this.removeFile(other)
+        if (parsed === undefined) continue
+        const isPartOfIt = parsed.baseOffset > base && parsed.baseOffset < end
+        // Of its indexes any may have been left behind: they are made anew.
+        const isIndex = parsed.baseOffset === base && parsed.suffix !== '.log' && parsed.suffix !== '.snapshot'
+        if (isPartOfIt || isIndex) await this.removeFile(other)
       }
-      for (const suffix of ['.txnindex', '.index', '.timeindex', '.log'] as const)
-        await this.moveIntoPlace(segmentFileName(base, suffix))
+      // The others must not come back beside it.
+      await disk.syncDirectory(directory)
+      await disk.rename(this.path(name), this.path(segmentFileName(base, '.log')))
+      this.names.delete(name)
+      this.names.add(segmentFileName(base, '.log'))
+      this.unsyncedNames = true
     }
-    // Indexes whose log did not get that far.
+    // Its indexes, or those of a log that did not get that far.
     for (const name of swaps) if (this.names.has(name)) await this.removeFile(name)
-  }
-
-  private async moveIntoPlace(name: string): Promise<void> {
-    const swapped = name + SWAP_SUFFIX
-    if (!this.names.has(swapped)) return
-    await this.options.disk.rename(this.path(swapped), this.path(name))
-    this.names.delete(swapped)
-    this.names.add(name)
   }
 
   private async removeFile(name: string): Promise<void> {

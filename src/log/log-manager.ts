@@ -356,10 +356,11 @@ export class LogManager {
     try {
       const { mapBytes, loadFactor } = this.tuning().cleaner
       const options = { mapBytes, loadFactor, nowMs, pace: this.cleanerPace }
-      const { cleanedOffset, segments, bytesBefore, bytesAfter } = await cleanLog(log, this.env, work, options)
-      log.cleanedOffset = cleanedOffset
+      const cleaned = await cleanLog(log, this.env, work, options)
+      if (cleaned === undefined) return
       await log.logDirectory.saveCleanedOffsets()
       const milliseconds = clock.monotonicMs() - startedMs
+      const { segments, bytesBefore, bytesAfter } = cleaned
       const { firstDirtyOffset } = work
       report({ event: 'log-compacted', topic, partition, segments, bytesBefore, bytesAfter, firstDirtyOffset, milliseconds })
     } catch (error) {

@@ -19,7 +19,7 @@ import { scanBatches } from './batch-scan.ts'
 import type { FilePool } from './file-pool.ts'
 import type { LogConfig } from './log-config.ts'
 import { type FoundRecord, NOTHING_READ, type ReadOptions, type ReadResult } from './log-types.ts'
-import type { Segment } from './segment.ts'
+import { newestTimestamp, type Segment } from './segment.ts'
 import { segmentNumber } from './segment-list.ts'
 import { onDisk } from './storage-error.ts'
 import type { Turns } from './turns.ts'
@@ -35,12 +35,28 @@ export interface ReadableLog {
   onCorrupt(segment: Segment, position: number, reason: string): void
   /** What changes segments. */
   readonly changes: Turns
+  /** Moves whenever a cut begins or ends: what was read meanwhile may be anything. */
+  readonly cuts: number
 }
 
 /** Where readers have got to: one that goes on needs no index. More of them than this are seldom at work on one log. */
 const CURSORS = 8
 
 const NONE_ABORTED: readonly AbortedTransaction[] = []
+
+/** No batch where there should be one. */
+class CorruptBatch extends KafkaError {
+  readonly segment: Segment
+  readonly position: number
+  readonly reason: string
+
+  constructor(segment: Segment, position: number, reason: string) {
+    super('CORRUPT_MESSAGE', `${segment.path('.log')} at position ${position}: ${reason}`)
+    this.segment = segment
+    this.position = position
+    this.reason = reason
+  }
+}
 
 interface Cursor {
   readonly offset: bigint
@@ -123,6 +139,7 @@ export class LogReader {
 
   private async readSegment(segment: Segment, from: bigint, options: ReadOptions): Promise<ReadResult | undefined> {
     const { maxBytes, limitOffset, atLeastOneBatch } = options
+    const { cuts } = this.log
     const end = segment.writtenSize
     const cursor = this.cursors.find((cursor) => cursor.offset === from && cursor.segment === segment)
     let position = cursor?.position ?? (await segment.positionBelow(from))
@@ -163,13 +180,20 @@ export class LogReader {
         wanted = Math.max(size, maxBytes)
         continue
       }
-      return this.take(segment, lease, chunk, at, position, options)
+      return this.take({ segment, cuts }, lease, chunk, at, position, options)
     }
     return undefined
   }
 
   /** The batches of `chunk` from `first` on, as far as limits go and checksums hold. */
-  private take(segment: Segment, lease: Lease, chunk: Buffer, first: number, position: number, options: ReadOptions): ReadResult {
+  private take(
+    { segment, cuts }: { segment: Segment; cuts: number },
+    lease: Lease,
+    chunk: Buffer,
+    first: number,
+    position: number,
+    options: ReadOptions,
+  ): ReadResult {
     let at = first
     let next = 0n
     while (at + BATCH_HEADER_SIZE <= chunk.length) {
@@ -179,22 +203,24 @@ export class LogReader {
       if (at > first && (!complete || at + size - first > options.maxBytes || lastOffset(chunk, at) >= options.limitOffset)) break
       const problem = checkBatch(chunk, at)
       if (problem !== undefined) {
+        // Whoever goes on from there will hear of it.
         if (at === first) this.require(segment, position + at, problem.message)
-        this.log.onCorrupt(segment, position + at, problem.message)
         break
       }
       next = lastOffset(chunk, at) + 1n
       at += size
     }
-    if (this.cursors.length === CURSORS) this.cursors.shift()
-    this.cursors.push({ offset: next, segment, position: position + at })
+    if (cuts === this.log.cuts) {
+      if (this.cursors.length === CURSORS) this.cursors.shift()
+      this.cursors.push({ offset: next, segment, position: position + at })
+    }
     return { chunks: [chunk.subarray(first, at)], size: at - first, nextOffset: next, leases: [lease] }
   }
 
+  /** Throws CorruptBatch where there is a problem. */
   private require(segment: Segment, position: number, problem: string | undefined): void {
     if (problem === undefined) return
-    this.log.onCorrupt(segment, position, problem)
-    throw new KafkaError('CORRUPT_MESSAGE', `${segment.path('.log')} at position ${position}: ${problem}`)
+    throw new CorruptBatch(segment, position, problem)
   }
 
   /** The first record at or behind the log's start whose timestamp is at least `timestamp`, if it lies below `limitOffset`. */
@@ -240,7 +266,7 @@ export class LogReader {
           if (lastOffset(header, at) >= limitOffset) return false
           if (lastOffset(header, at) < startOffset) return true
           if (baseOffset(header, at) < startOffset) straddling = { position, size }
-          else if (maxTimestamp(header, at) > timestamp) timestamp = maxTimestamp(header, at)
+          else if (newestTimestamp(header, at) > timestamp) timestamp = newestTimestamp(header, at)
           return true
         },
       }),
@@ -280,18 +306,19 @@ export class LogReader {
     return undefined
   }
 
-  /** A segment may be compacted away, or deleted, while it is read: what has taken its place is read instead. */
+  /** A segment may be compacted away, deleted or cut while it is read: what is there then is read instead. */
   private async unlessReplaced<T>(work: (segments: readonly Segment[]) => Promise<T>): Promise<T> {
     for (;;) {
-      const segments = this.log.segments
+      const { segments, cuts } = this.log
       try {
         return await onDisk(() => work(segments))
       } catch (error) {
-        if (segments.some((segment) => segment.deleted)) {
-          await this.log.changes.over()
-          if (segments !== this.log.segments) continue
-        }
+        // Whatever changes at this moment must have come to its end before anything can be said.
+        await this.log.changes.over()
         if (this.log.failed !== undefined) throw this.log.failed
+        if (cuts !== this.log.cuts) continue
+        if (segments !== this.log.segments && segments.some((segment) => segment.deleted)) continue
+        if (error instanceof CorruptBatch) this.log.onCorrupt(error.segment, error.position, error.reason)
         throw error
       }
     }

@@ -139,26 +139,31 @@ export class LogWriter {
     for (const segment of this.unsynced.splice(0)) if (segment !== this.current && !segment.deleted) await segment.syncIndexes()
   }
 
-  /** What lies at or behind `offset` does not count as synced any more: it will be cut off. A sync under way counts for nothing. */
-  forgetFlushed(offset: bigint): void {
+  /**
+   * What lies at or behind `offset` does not count as synced any more, for it is about to be cut off: synced data that is gone must not look
+   * like damage, so `retract` makes that durable. If it rejects, nothing has happened. A sync under way counts for nothing.
+   */
+  async forgetFlushed(offset: bigint, retract: () => Promise<void>): Promise<void> {
     this.flushedOffset = smaller(this.flushedOffset, offset)
     this.ceiling = offset
     this.cuts++
+    try {
+      await retract()
+    } catch (error) {
+      this.ceiling = NO_CEILING
+      throw error
+    }
   }
 
-  /** It is not cut off after all, or has been. */
-  keepFlushed(): void {
-    this.ceiling = NO_CEILING
-  }
-
-  /** After the log has been cut to `endOffset`, which is durable. */
-  restart(endOffset: bigint, active: Segment | undefined): void {
+  /** After the log has been cut to `endOffset`, which is durable. What is left is so below `flushedOffset`; default: as it was. */
+  restart(endOffset: bigint, active: Segment | undefined, flushedOffset = smaller(this.flushedOffset, endOffset)): void {
     this.failure = undefined
     this.queue = []
     this.pendingBytes = 0
     this.writtenOffset = endOffset
-    this.forgetFlushed(endOffset)
-    this.keepFlushed()
+    this.flushedOffset = flushedOffset
+    this.cuts++
+    this.ceiling = NO_CEILING
     if (this.wantedOffset > endOffset) this.wantedOffset = endOffset
     this.unsynced = this.unsynced.filter((segment) => segment.baseOffset < endOffset)
     this.current = active
@@ -244,7 +249,8 @@ export class LogWriter {
     this.flushTo(segment.baseOffset)
   }
 
-  private syncAsConfigured(): void {
+  /** Begins a sync, or sees to it that there will be one. */
+  syncAsConfigured(): void {
     const { flushPolicy, flushMessages, flushMs } = this.hooks.config
     if (flushPolicy === 'group' || this.unsyncedRecords >= flushMessages) {
       this.flushTo(this.writtenOffset)

@@ -8,7 +8,7 @@ import { lastOffsetDelta, recordCount, stampOffsetAndEpoch } from '../protocol/r
 import type { AbortedTransaction } from './aborted-index.ts'
 import { activate } from './activate-segment.ts'
 import { type AppendTarget, appendCopied, appendOwn, appendProduced } from './append.ts'
-import { EPOCH_CHECKPOINT, logDirectoryName, SWAP_SUFFIX, segmentFileName } from './file-names.ts'
+import { EPOCH_CHECKPOINT, logDirectoryName, segmentFileName } from './file-names.ts'
 import { EpochFile } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
 import type { LogDirectory } from './log-directory.ts'
@@ -30,21 +30,14 @@ import { encodeProducerSnapshot } from './producer-snapshot.ts'
 import type { ActiveProducer, ProducerState } from './producer-state.ts'
 import { deletableSegments } from './retention.ts'
 import { type Segment, writeUnsynced } from './segment.ts'
+import { deleteFirst, putInPlace } from './segment-files.ts'
 import { SegmentList } from './segment-list.ts'
 import { onDisk } from './storage-error.ts'
 import { LogTail, type TailBatch } from './tail-cache.ts'
 import { Turns } from './turns.ts'
 import { Verifications } from './verifications.ts'
 
-export type {
-  AppendOptions,
-  AppendResult,
-  FoundRecord,
-  LogEnvironment,
-  LogObserver,
-  ReadOptions,
-  ReadResult,
-} from './log-types.ts'
+export type * from './log-types.ts'
 
 const DISK_FULL = new Set(['ENOSPC', 'EDQUOT'])
 
@@ -56,7 +49,6 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
   readonly name: string
   /** Where the files lie. Changes when the log is deleted. */
   path: string
-  config: LogConfig
   observer: LogObserver | undefined
   readonly logDirectory: LogDirectory
   private readonly env: LogEnvironment
@@ -72,14 +64,17 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
   private snapshotOffset: bigint | undefined
   /** Below it compaction has left each key once. */
   cleanedOffset: bigint
+  private currentConfig: LogConfig
   private startOffset: bigint
   private nextOffset: bigint
   /** Why nothing can be appended, while or since it cannot. */
-  private refusal: KafkaError | undefined
+  private readonly refusals = new Set<KafkaError>()
   /** Why nothing can be read. */
   private failure: KafkaError | undefined
-  /** The last of the changes that exclude each other: truncation, deletion of segments, compaction's swap. */
+  /** The changes that exclude each other: truncation, deletion of segments, compaction's swap. */
   readonly changes = new Turns()
+  /** How often the end of the log, or all of it, began or ceased to be cut off. */
+  cuts = 0
   /** Segments have been deleted, and a power cut would bring them back. */
   private deleting = false
 
@@ -97,7 +92,7 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
     this.partition = identity.partition
     this.name = logDirectoryName(identity.topic, identity.partition)
     this.path = `${logDirectory.path}/${this.name}`
-    this.config = config
+    this.currentConfig = config
     this.list = new SegmentList(env, this.path, loaded.segments, () => encodeProducerSnapshot(this.producers))
     this.epochs = new EpochFile(env.disk, `${this.path}/${EPOCH_CHECKPOINT}`, loaded.epochs)
     this.producers = loaded.producers
@@ -118,6 +113,16 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
   /** In order. Replaced, never changed, when segments come and go. */
   get segments(): readonly Segment[] {
     return this.list.all
+  }
+
+  get config(): LogConfig {
+    return this.currentConfig
+  }
+
+  /** What has been written is held to it, too: from now on somebody may wait for it to be on the disk. */
+  set config(config: LogConfig) {
+    this.currentConfig = config
+    this.writer.syncAsConfigured()
   }
 
   // ── where it stands ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -191,7 +196,7 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
    * Throws KafkaError: what append.ts says; KAFKA_STORAGE_ERROR.
    */
   append(batches: Buffer, options: AppendOptions): AppendResult {
-    if (this.refusal !== undefined) throw this.refusal
+    if (this.refusals.size > 0) throw this.failure ?? [...this.refusals][0]
     this.logDirectory.requireWritable()
     const nowMs = this.env.clock.wallMs()
     switch (options.origin) {
@@ -209,7 +214,7 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
     const { bytes, lease } = this.env.cache.hold(arrived)
     stampOffsetAndEpoch(bytes, 0, offset, epoch)
     const last = offset + BigInt(lastOffsetDelta(bytes))
-    const segment = this.list.forBatch(bytes, offset, last, this.config, nowMs)
+    const segment = this.list.forBatch(bytes, { offset, last, endOffset: this.nextOffset }, this.config, nowMs)
     this.epochs.assign(epoch, offset)
     const aborted = this.producers.update(bytes, 0, nowMs)
     if (aborted !== undefined) segment.aborted.add(aborted)
@@ -236,16 +241,16 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
   /** Ends the active segment, unless it is empty: what is in it becomes eligible for deletion and compaction. */
   async roll(): Promise<void> {
     const { active } = this.list
-    if (active === undefined || active.size === 0 || this.refusal !== undefined) return
+    if (active === undefined || active.size === 0 || this.refusals.size > 0) return
     const segment = this.list.begin(this.nextOffset, this.config, this.env.clock.wallMs())
     await this.writer.moveTo(segment)
     // The next offset is known from the file's name alone.
     await this.env.disk.syncDirectory(this.path)
   }
 
-  /** Resolves when all that has been appended is on the disk. */
-  flush(): Promise<void> {
-    return this.writer.flush(this.nextOffset)
+  /** Resolves when all that has been appended is on the disk, or what lies below `offset`. */
+  flush(offset = this.nextOffset): Promise<void> {
+    return this.writer.flush(smaller(offset, this.nextOffset))
   }
 
   // ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -372,14 +377,9 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
     const next = this.segments[count].baseOffset
     if (next > this.startOffset) this.startOffset = next
     this.deleting = true
-    let bytes = 0
-    for (const segment of this.list.dropFirst(count)) {
-      bytes += segment.size
-      await segment.markDeleted()
-      // One after the other, durably: a power cut must leave no hole. Needs no room, for this is how there comes to be some.
-      await this.env.disk.syncDirectory(this.path)
-      this.env.removal.add(segment.path('.log'), this.config.fileDeleteDelayMs, () => segment.removeFiles())
-    }
+    const dropped = this.list.dropFirst(count)
+    const bytes = dropped.reduce((sum, { size }) => sum + size, 0)
+    await deleteFirst(this.env, this.path, dropped, this.config.fileDeleteDelayMs)
     this.deleting = false
     this.epochs.truncateFromStart(next)
     const { topic, partition, startOffset: logStartOffset } = this
@@ -387,25 +387,19 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
   }
 
   /**
-   * Puts a segment in the place of those that it was made from. A crash leaves the old ones, or the new one.
+   * Puts a segment in the place of those that it was made from, and that were there when the log had seen `cuts`. A crash leaves the
+   * old ones, or the new one, if that has a batch in the offsets of the last of them.
    * False if they are not there any more: the log was cut, or they had their time.
    */
-  swap(replaced: readonly Segment[], cleaned: Segment): Promise<boolean> {
+  swap(replaced: readonly Segment[], cleaned: Segment, cuts: number): Promise<boolean> {
     return this.changes.take(async () => {
-      if (this.failure !== undefined || !replaced.every((segment) => this.segments.includes(segment))) return false
+      const areThere = this.cuts === cuts && replaced.every((segment) => this.segments.includes(segment))
+      if (this.failure !== undefined || !areThere) return false
       // Recovery takes a gap between segments for a loss, where it does not know them to be synced.
       const next = this.segments[this.segments.indexOf(replaced[replaced.length - 1]) + 1].baseOffset
       await this.writer.settle(smaller(next, this.writtenOffset))
       if ((this.logDirectory.recoveryPoints.get(this.name) ?? 0n) < next) await this.logDirectory.saveRecoveryPoints()
-      await cleaned.changeSuffix(SWAP_SUFFIX)
-      await this.env.disk.syncDirectory(this.path)
-      for (const segment of replaced) {
-        // What the producers were where the new segment begins is still needed.
-        await segment.markDeleted(segment.baseOffset === cleaned.baseOffset ? ['.snapshot'] : [])
-        this.env.removal.add(segment.path('.log'), this.config.fileDeleteDelayMs, () => segment.removeFiles())
-      }
-      await cleaned.changeSuffix('')
-      await this.env.disk.syncDirectory(this.path)
+      await this.orFail(() => putInPlace(this.env, this.path, { replaced, cleaned }, this.config.fileDeleteDelayMs))
       this.list.replace(replaced, cleaned)
       this.reader.forgetCursors()
       this.env.cache.clearBelow(this.tail, next)
@@ -433,9 +427,10 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
 
   private async empty(offset: bigint): Promise<void> {
     await this.writer.idle()
+    await this.writer.forgetFlushed(0n, () => this.logDirectory.retractRecoveryPoint(this.name, 0n))
+    // Nothing is synced from here on that is about to be removed.
     this.writer.restart(0n, undefined)
-    // As for a cut: first the word that nothing is synced, then the deed.
-    await this.logDirectory.saveRecoveryPoints()
+    this.cuts++
     const dropped = this.list.dropBehind(undefined)
     this.forgetBatches()
     for (const segment of dropped) await segment.removeFiles()
@@ -448,18 +443,19 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
     this.nextOffset = offset
     this.startOffset = offset
     this.cleanedOffset = 0n
-    this.writer.restart(offset, undefined)
-    await this.logDirectory.saveLogStartOffsets()
+    this.writer.restart(offset, undefined, offset)
+    this.cuts++
+    await onDisk(() => this.logDirectory.saveLogStartOffsets())
+    await onDisk(() => this.logDirectory.saveCleanedOffsets())
   }
 
   private async refusingAppends(why: string, work: () => Promise<void>): Promise<void> {
-    const before = this.refusal
     const refusal = new KafkaError('KAFKA_STORAGE_ERROR', `${this.name} ${why}`)
-    this.refusal = refusal
+    this.refusals.add(refusal)
     try {
       await this.orFail(work)
     } finally {
-      if (this.refusal === refusal) this.refusal = before
+      this.refusals.delete(refusal)
     }
   }
 
@@ -481,17 +477,12 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
     const active = this.list.holding(offset - 1n)
     if (active === undefined) return this.writer.restart(this.nextOffset, undefined)
     const cut = await findCut(this.env.pool, active, offset)
-    // Durable before the cut: synced data that is gone must not look like damage. If that fails, nothing has happened yet.
-    this.writer.forgetFlushed(cut.offset)
-    try {
-      if (this.logDirectory.maySayBeyond(cut.offset, this.name)) await onDisk(() => this.logDirectory.saveRecoveryPoints())
-    } catch (error) {
-      this.writer.keepFlushed()
-      throw error
-    }
+    await this.writer.forgetFlushed(cut.lastEnd, () => this.logDirectory.retractRecoveryPoint(this.name, cut.lastEnd))
+    this.cuts++
     this.nextOffset = cut.offset
     const startMoves = this.startOffset > cut.offset
     this.startOffset = smaller(this.startOffset, cut.offset)
+    const dirties = this.cleanedOffset > cut.offset
     this.cleanedOffset = smaller(this.cleanedOffset, cut.offset)
     this.writer.restart(cut.offset, active)
     this.forgetBatches()
@@ -501,12 +492,24 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
     await activate(this.env.pool, active)
     this.epochs.truncateFromEnd(cut.offset)
     if (startMoves) await this.logDirectory.saveLogStartOffsets()
+    if (dirties) await this.logDirectory.saveCleanedOffsets()
     await removeSnapshots(this.env.disk, this.path, cut.offset)
     const storage = { ...this.env, directory: this.path }
     const loaded = await loadProducerState(storage, this.segments, cut.offset, this.env.clock.wallMs())
     loaded.producers.transactions.keepEnded(this.producers.transactions, cut.offset)
     this.producers = loaded.producers
     this.snapshotOffset = loaded.snapshotOffset
+    if (cut.lastEnd < cut.offset) await this.carryEnd()
+    this.cuts++
+  }
+
+  /** The log ends in a hole, behind its last batch: a file's name says so, for those offsets have been given to others before. */
+  private async carryEnd(): Promise<void> {
+    await this.writer.moveTo(this.list.begin(this.nextOffset, this.config, this.env.clock.wallMs()))
+    await this.env.disk.syncDirectory(this.path)
+    // The gap is none to a recovery that begins behind it.
+    await this.flush()
+    await this.logDirectory.saveRecoveryPoints()
   }
 
   private forgetBatches(): void {
@@ -518,7 +521,7 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
 
   /** Flushes, and leaves the files so that the next start need not read them. Appends are refused from now on. */
   async close(): Promise<void> {
-    this.refusal ??= new KafkaError('KAFKA_STORAGE_ERROR', `${this.name} is closed`)
+    this.refusals.add(new KafkaError('KAFKA_STORAGE_ERROR', `${this.name} is closed`))
     await this.changes.take(async () => {
       if (this.failure !== undefined) return
       await this.flush()
@@ -548,7 +551,7 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
   fail(error: KafkaError): void {
     if (this.failure !== undefined) return
     this.failure = error
-    this.refusal = error
+    this.refusals.add(error)
     this.writer.stop(error)
     this.forgetBatches()
     this.observer?.onFailure(this, error)
@@ -576,15 +579,12 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
     this.nextOffset = this.writer.writtenOffset
     this.forgetBatches()
     const refusal = new KafkaError('KAFKA_STORAGE_ERROR', `the disk of ${this.directory} is full`, { cause: error })
-    const before = this.refusal
-    this.refusal = refusal
+    this.refusals.add(refusal)
     this.observer?.onDiscarded(this, refusal)
     this.changes
       .take(() => this.cutTo(this.nextOffset))
       .then(
-        () => {
-          if (this.refusal === refusal) this.refusal = before
-        },
+        () => this.refusals.delete(refusal),
         (error) => this.onSyncFailure(error),
       )
   }

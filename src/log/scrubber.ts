@@ -70,7 +70,8 @@ export class Scrubber {
     for (const log of logs) {
       for (const segment of log.segments.slice(0, -1)) {
         if (this.stopped) return this.save()
-        if (log.failed === undefined) await this.check(log, segment)
+        // What has just been sealed may not be in its file yet.
+        if (log.failed === undefined && segment.writtenSize === segment.size) await this.check(log, segment)
       }
       this.progress.after = log.name
       if (this.env.clock.monotonicMs() - this.savedMs >= SAVE_EVERY_MS) await this.save()
@@ -89,7 +90,8 @@ export class Scrubber {
     const { pool, report } = this.env
     const { topic, partition } = log
     const path = segment.path('.log')
-    const isThere = () => !segment.deleted && log.failed === undefined && log.segments.includes(segment)
+    const { cuts } = log
+    const isThere = () => !segment.deleted && log.failed === undefined && log.cuts === cuts && log.segments.includes(segment)
     try {
       const scan = await pool.use(path, 'read', (file) =>
         scanBatches(this.slowly(file), {

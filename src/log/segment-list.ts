@@ -6,6 +6,9 @@ import { maxTimestamp } from '../protocol/records/batch-header.ts'
 import type { LogConfig } from './log-config.ts'
 import { Segment, type SegmentStorage } from './segment.ts'
 
+/** Offsets within a segment are relative to its first, in 32 bits, signed. */
+const INT32_MAX = 0x7fffffffn
+
 export class SegmentList {
   all: readonly Segment[]
   private readonly storage: SegmentStorage
@@ -43,15 +46,23 @@ export class SegmentList {
     return this.all[segmentNumber(this.all, offset)]
   }
 
-  /** Where a batch goes that is given the offsets `offset` to `last`: the active segment, or a new one. */
-  forBatch(batch: Buffer, offset: bigint, last: bigint, config: LogConfig, nowMs: number): Segment {
+  /**
+   * Where a batch goes that is given the offsets `offset` to `last`: the active segment, or a new one. That begins where the log has
+   * ended, though the batch may be further on: where its leader's log was compacted. A gap between segments would look like a loss.
+   */
+  forBatch(
+    batch: Buffer,
+    { offset, last, endOffset }: { offset: bigint; last: bigint; endOffset: bigint },
+    config: LogConfig,
+    nowMs: number,
+  ): Segment {
     const active = this.active
     if (
       active === undefined ||
       !active.takes(last, batch.length, config.segmentBytes, config.segmentIndexBytes) ||
       isOld(active, Number(maxTimestamp(batch)), config, nowMs)
     ) {
-      return this.begin(offset, config, nowMs)
+      return this.begin(last - endOffset > INT32_MAX ? offset : endOffset, config, nowMs)
     }
     return active
   }

@@ -1,7 +1,7 @@
 // One stretch of a log: a file of batches, its indexes, and what is known of them. Knows its files, not its log.
 
 import type { Disk } from '../host/disk.ts'
-import { lastOffset, maxTimestamp } from '../protocol/records/batch-header.ts'
+import { lastOffset, maxTimestamp, recordCount } from '../protocol/records/batch-header.ts'
 import { NO_TIMESTAMP } from '../protocol/records/record.ts'
 import { ABORTED_ENTRY_SIZE, AbortedIndex } from './aborted-index.ts'
 import { DELETED_SUFFIX, type SegmentSuffix, segmentFileName } from './file-names.ts'
@@ -38,6 +38,11 @@ export interface SegmentTail {
   readonly lastTimeEntry: bigint
   readonly firstTimestamp: bigint | undefined
   readonly bytesSinceEntry: number
+}
+
+/** Of the newest record of a batch. Where compaction has left none, the header still has the time of those there were. */
+export function newestTimestamp(header: Buffer, at: number): bigint {
+  return recordCount(header, at) === 0 ? NO_TIMESTAMP : maxTimestamp(header, at)
 }
 
 const NOTHING_NEW: Newest = { timestamp: NO_TIMESTAMP, offset: -1n }
@@ -109,7 +114,7 @@ export class Segment {
   /** A batch is about to be written at the end. Its header stands in `header` at `at`. */
   account(header: Buffer, at: number, bytes: number, indexIntervalBytes: number): void {
     const last = lastOffset(header, at)
-    const timestamp = maxTimestamp(header, at)
+    const timestamp = newestTimestamp(header, at)
     const newest = this.knownNewest ?? NOTHING_NEW
     if (timestamp > newest.timestamp) this.knownNewest = { timestamp, offset: last }
     if (this.size === 0) this.firstTimestamp = timestamp
@@ -276,14 +281,18 @@ export class Segment {
   /** Renames the files, so that a crash cannot bring the segment back, nor a reader lose what it is reading. */
   async markDeleted(except: readonly SegmentSuffix[] = []): Promise<void> {
     this.deleted = true
-    await this.changeSuffix(DELETED_SUFFIX, except)
+    await this.changeSuffix(DELETED_SUFFIX, { except })
   }
 
   /** The log last: without it the other files are strays, and with it they are all there. */
-  async changeSuffix(suffix: string, except: readonly SegmentSuffix[] = []): Promise<void> {
+  async changeSuffix(
+    suffix: string,
+    { except = [], beforeLog }: { except?: readonly SegmentSuffix[]; beforeLog?: () => Promise<void> } = {},
+  ): Promise<void> {
     const { disk, pool } = this.storage
     for (const file of FILES) {
       if (except.includes(file)) continue
+      if (file === '.log') await beforeLog?.()
       const path = this.path(file)
       const renamed = path.slice(0, path.length - this.suffix.length) + suffix
       pool.forget(path)
