@@ -1,7 +1,7 @@
 // What lies under the simulated disk: files and directories, each as it is now (what reads see: the page cache) and as it is on
 // the medium, with the changes in between in order. A power cut decides change by change, sector by sector, what has got there.
 
-import type { Dice } from './simulation.ts'
+import type { Dice, Tally } from './simulation.ts'
 
 /** What a disk writes whole, as a rule. */
 const SECTOR = 512
@@ -133,9 +133,14 @@ export class Inode {
     if (this.lying) this.dropCache()
   }
 
-  losePower(dice: Dice): void {
-    if (this.changes.length > 0) this.durable = surviving(this.durable, this.changes, dice)
-    else if (!this.lying) return
+  losePower(dice: Dice, tally: Tally): void {
+    if (this.changes.length > 0) {
+      const wanted = this.current
+      this.durable = surviving(this.durable, this.changes, dice)
+      tally.count(`files whole after a power cut`, wanted.bytes.equals(this.durable.bytes) ? 1 : 0)
+      tally.count(`files shorter after a power cut`, this.durable.size < wanted.size ? 1 : 0)
+      tally.count(`files with other bytes after a power cut`, isPrefix(this.durable.bytes, wanted.bytes) ? 0 : 1)
+    } else if (!this.lying) return
     this.lying = false
     this.changes = []
     this.current = this.durable.copy()
@@ -147,6 +152,10 @@ export class Inode {
       if (position < contents.size) contents.bytes[position] ^= 1 << bit
     }
   }
+}
+
+function isPrefix(part: Buffer, whole: Buffer): boolean {
+  return part.length <= whole.length && part.compare(whole, 0, part.length) === 0
 }
 
 /** Of the changes to a sector that has never been written, not even in part. */
@@ -247,15 +256,19 @@ export class Names {
     })
   }
 
-  losePower(dice: Dice): void {
+  losePower(dice: Dice, tally: Tally): void {
     // As a journal has it, or as no order promises.
     const ordered = dice.chance(0.6)
     const count = dice.below(this.renamings.length + 1)
-    for (const [i, renaming] of this.renamings.entries()) if (ordered ? i < count : dice.chance(0.5)) keep(renaming)
+    for (const [i, renaming] of this.renamings.entries()) {
+      const kept = ordered ? i < count : dice.chance(0.5)
+      if (kept) keep(renaming)
+      tally.count(`${kept ? 'kept' : 'lost'} ${kindOf(renaming)} in a power cut`)
+    }
     this.renamings = []
     for (const node of this.all('durable')) {
       if (!(node instanceof Folder)) {
-        node.losePower(dice)
+        node.losePower(dice, tally)
         continue
       }
       node.names.clear()
@@ -283,6 +296,11 @@ export class Names {
       else yield node
     }
   }
+}
+
+function kindOf({ entries }: Renaming): string {
+  if (entries.length > 1) return 'renames'
+  return entries[0].node === undefined ? 'removals' : 'new names'
 }
 
 function keep({ entries }: Renaming): void {

@@ -3,7 +3,7 @@
 
 import { type DirectoryEntry, type Disk, DiskError, type DiskFile, type DiskLock } from '../host/disk.ts'
 import { Folder, Inode, Names, type Node } from './disk-medium.ts'
-import type { Dice, Simulation } from './simulation.ts'
+import { type Dice, type Simulation, Tally } from './simulation.ts'
 
 /** Calls by what can go wrong with them: `name` is whatever creates, renames, removes or lists names; nothing can with `end`. */
 export type CallKind = 'open' | 'read' | 'write' | 'sync' | 'name' | 'end'
@@ -30,6 +30,7 @@ interface Machine {
   readonly capacities: Map<string, number>
   readonly used: Map<string, number>
   readonly onCall: ((call: string) => void) | undefined
+  readonly tally: Tally
   /** Some calls take very long. */
   slow: boolean
 }
@@ -59,6 +60,7 @@ export class SimDisk implements Disk {
       capacities: new Map(),
       used: new Map(),
       onCall,
+      tally: new Tally(),
       slow: false,
     })
   }
@@ -72,7 +74,7 @@ export class SimDisk implements Disk {
   /** The power goes. This disk and its files never answer again; returns the disk as the next process finds it. */
   crash(): SimDisk {
     this.end()
-    this.machine.names.losePower(this.machine.dice)
+    this.machine.names.losePower(this.machine.dice, this.machine.tally)
     return this.next()
   }
 
@@ -84,10 +86,11 @@ export class SimDisk implements Disk {
   }
 
   private end(): void {
-    const { dice, locks } = this.machine
+    const { dice, locks, tally } = this.machine
     this.alive = false
     for (const call of this.calls) {
       const fate = dice.below(3)
+      tally.count(`calls ${FATES[fate]} at an end`)
       try {
         if (fate === 0) call.part()
         else if (fate === 1) call.work()
@@ -103,6 +106,11 @@ export class SimDisk implements Disk {
     const { names, used } = this.machine
     for (const [name, node] of names.root.names) used.set(name, names.sizeOf(node))
     return new SimDisk(this.machine)
+  }
+
+  /** What has gone wrong on this machine since it was made. */
+  get tally(): ReadonlyMap<string, number> {
+    return this.machine.tally
   }
 
   /** Calls under way. */
@@ -291,6 +299,7 @@ export class SimDisk implements Disk {
         const fault = this.faultOf(kind, path)
         try {
           if (fault !== undefined) {
+            machine.tally.count(`${fault.code} on ${kind}`)
             failed()
             throw failure(fault.code, path)
           }
@@ -311,6 +320,11 @@ export class SimDisk implements Disk {
     const granted = Math.max(Math.min(after - before, room), Math.min(0, after - before))
     this.machine.used.set(device(path), this.used(path) + granted)
     return granted
+  }
+
+  refuse(path: string): never {
+    this.machine.tally.count('writes to a full disk')
+    throw failure('ENOSPC', path)
   }
 
   private free(path: string, node: Node): void {
@@ -360,7 +374,14 @@ export class SimDisk implements Disk {
   }
 }
 
-const device = (path: string) => path.split('/', 2)[1]
+/** What becomes of a call that is under way when a process or the power ends. */
+const FATES = ['half done', 'done', 'not done']
+
+/** `/d0/a-0/…` lies on `d0`. */
+function device(path: string): string {
+  const end = path.indexOf('/', 1)
+  return end === -1 ? path.slice(1) : path.slice(1, end)
+}
 
 function failure(code: string, path: string): DiskError {
   return new DiskError(code, path, `${path}: ${code}`)
@@ -402,7 +423,7 @@ class SimFile implements DiskFile {
     const fits = bytes.length - (missing - granted)
     if (fits > 0) this.inode.write(bytes.subarray(0, fits), position)
     else this.disk.charge(this.path, end, end - granted)
-    if (granted < missing) throw failure('ENOSPC', this.path)
+    if (granted < missing) this.disk.refuse(this.path)
   }
 
   sync(): Promise<void> {

@@ -5,17 +5,13 @@
 // everything that is derived from the log agrees with it, and what fails takes nothing else along.
 
 import type { PartitionLog } from '../log/partition-log.ts'
-import { KafkaError } from '../protocol/error-codes.ts'
 import type { TopicId } from '../protocol/ids.ts'
-import { type BatchOptions, RecordBatchBuilder } from '../protocol/records/batch-builder.ts'
-import { batchSize } from '../protocol/records/batch-header.ts'
-import { endTransactionMarker } from '../protocol/records/control-record.ts'
-import { auditDamaged, auditLog, demand, type Flip, sameBatches, split, Violation } from './log-audit.ts'
-import type { StepName } from './log-history-setup.ts'
+import { auditDamaged, auditLog, demand, type Flip, runProblem, split, Violation } from './log-audit.ts'
+import { redrawTopic, type StepName } from './log-history-setup.ts'
 import { LogModel, type Sequence } from './log-model.ts'
-import { LogTrial, maximum, minimum } from './log-trial.ts'
-import { SimulationHang } from './simulation.ts'
-import { auditTransactions } from './transaction-audit.ts'
+import { maximum, minimum } from './log-trial.ts'
+import { LogWriting } from './log-writing.ts'
+import { SimulationHang, Tally } from './simulation.ts'
 
 /** Enough room again, as the log sees it (1 MiB must be free). */
 const ROOM = 4 * 1024 * 1024
@@ -43,13 +39,8 @@ export async function runHistory(seed: number): Promise<HistoryFacts> {
   }
 }
 
-export interface HistoryFacts {
-  readonly powerCuts: number
-  readonly kills: number
-  readonly restarts: number
-  readonly batches: number
-  readonly faults: number
-}
+/** How often what has happened. */
+export type HistoryFacts = Readonly<Record<string, number>>
 
 export class HistoryFailure extends Error {
   override readonly name = 'HistoryFailure'
@@ -69,12 +60,7 @@ export class HistoryFailure extends Error {
   }
 }
 
-class History extends LogTrial {
-  /** Reads under way. */
-  private readonly reading = new WeakMap<PartitionLog, number>()
-  /** Of the next write in a transaction. */
-  private nextEpoch = 0
-
+class History extends LogWriting {
   async run(): Promise<HistoryFacts> {
     await this.open()
     for (let i = 0; i < this.setup.steps; i++) {
@@ -86,7 +72,13 @@ class History extends LogTrial {
     if (this.setup.flips) await this.damage()
     else await this.shutDown()
     this.rethrow()
-    return this.facts
+    return this.facts()
+  }
+
+  private facts(): HistoryFacts {
+    const facts = new Tally(this.tally)
+    facts.addAll(this.disk.tally)
+    return Object.fromEntries(facts)
   }
 
   /** Nothing, a moment, or as long as the disk is busy. */
@@ -94,6 +86,7 @@ class History extends LogTrial {
     const kind = this.dice.below(4)
     if (kind === 0) return
     if (kind === 3) return this.quiet()
+    await this.simulation.turn()
     for (let i = this.dice.below(12); i > 0; i--) await this.simulation.step()
   }
 
@@ -101,7 +94,7 @@ class History extends LogTrial {
 
   private async step(name: StepName): Promise<void> {
     const log = this.anyLog()
-    if (log === undefined && !['restart', 'create', 'pass', 'heal'].includes(name)) return this.create()
+    if (log === undefined && !['restart', 'create', 'pass', 'heal', 'configure', 'scrub'].includes(name)) return this.create()
     const model = log && this.models.get(log.name)!
     switch (name) {
       case 'append':
@@ -125,6 +118,16 @@ class History extends LogTrial {
         return this.deleteRecords(log!, model!)
       case 'truncate':
         return this.truncate(log!, model!)
+      case 'reset':
+        return this.reset(log!, model!)
+      case 'compact':
+        return this.watch('compaction', this.manager!.compact())
+      case 'expire':
+        return this.expire()
+      case 'configure':
+        return this.configure()
+      case 'scrub':
+        return this.scrub()
       case 'epoch':
         return this.bumpEpoch(log!, model!)
       case 'create':
@@ -149,103 +152,6 @@ class History extends LogTrial {
     return logs.length === 0 ? undefined : this.dice.pick(logs)
   }
 
-  private append(log: PartitionLog, model: LogModel): void {
-    const { dice } = this
-    const count = 1 + dice.below(dice.chance(0.1) ? 20 : 4)
-    if (this.setup.transactions && dice.chance(0.5)) return this.transact(log, model, count)
-    if (dice.chance(0.4)) return void this.produce(log, model, count, { producerId: -1n, producerEpoch: -1, baseSequence: -1 })
-    const producerId = BigInt(dice.below(3))
-    const known = model.producers().get(producerId)
-    const newest = known?.batches.at(-1)
-    const again = known && dice.pick(known.batches)
-    // Mostly what comes next; sometimes an old batch again, a gap, or another epoch.
-    const sort = dice.below(10)
-    const producerEpoch = Math.max(0, (known?.epoch ?? 0) + (sort === 0 ? 1 : sort === 1 ? -1 : 0))
-    const repeats = (sort === 2 || sort === 3) && again !== undefined
-    const next = newest === undefined ? dice.below(3) : newest.last + 1
-    const baseSequence = repeats ? again.first : sort === 0 ? dice.below(2) : sort === 4 ? next + 2 : next
-    const size = repeats ? again.last - again.first + 1 : count
-    this.produce(log, model, size, { producerId, producerEpoch, baseSequence })
-  }
-
-  /** Writes in a transaction, or ends one. Each time in a new epoch: that is always right, and is not what this is about. */
-  private transact(log: PartitionLog, model: LogModel, count: number): void {
-    const { dice } = this
-    const producer = { producerId: 10n + BigInt(dice.below(3)), producerEpoch: this.nextEpoch++ }
-    const ends = dice.chance(0.4)
-    const result = dice.chance(0.5) ? 'commit' : 'abort'
-    const batch = ends
-      ? endTransactionMarker({ ...producer, result, coordinatorEpoch: 0, timestamp: BigInt(this.clock.wallMs()) })
-      : this.batch(log, count, { ...producer, baseSequence: 0, transactional: true })
-    try {
-      const origin = ends ? 'coordinator' : 'client'
-      const { firstOffset, lastOffset, logAppendTimeMs } = log.append(Buffer.from(batch), { origin, leaderEpoch: model.epoch })
-      this.note(`${ends ? result : 'write'} by ${producer.producerId} ${log.name} ${firstOffset} to ${lastOffset}`)
-      demand(firstOffset === model.end, () => `${log.name}: appended at ${firstOffset}, the log ended at ${model.end}`)
-      model.append(batch, firstOffset, ends ? 1 : count, ends ? -1n : logAppendTimeMs)
-      this.facts.batches++
-    } catch (error) {
-      if (!(error instanceof KafkaError) || error.code !== 'KAFKA_STORAGE_ERROR') throw error
-      this.excuse(`append to ${log.name}`, error, log.directory)
-    }
-  }
-
-  private produce(
-    log: PartitionLog,
-    model: LogModel,
-    count: number,
-    producer: { producerId: bigint; producerEpoch: number; baseSequence: number },
-  ): void {
-    const batch = this.batch(log, count, producer)
-    const { producerId, producerEpoch, baseSequence } = producer
-    const known = producerId < 0n ? undefined : model.producers().get(producerId)
-    const verdict = model.judge(known, producerEpoch, baseSequence, baseSequence + count - 1, log.logStartOffset)
-    const sentence = () =>
-      `${log.name}: producer ${producerId} epoch ${producerEpoch} sequences ${baseSequence} to ${baseSequence + count - 1}`
-    try {
-      const sent = Buffer.from(batch)
-      const { firstOffset, lastOffset, duplicate, logAppendTimeMs } = log.append(sent, {
-        origin: 'client',
-        leaderEpoch: model.epoch,
-      })
-      this.note(`append ${log.name} ${firstOffset} to ${lastOffset}${duplicate ? ' (again)' : ''}, ${batchSize(batch)} bytes`)
-      if (duplicate) {
-        const original = typeof verdict === 'object' ? verdict.duplicateOf : undefined
-        const right = original?.base === firstOffset && original.last === lastOffset
-        demand(
-          right || verdict === 'unsure',
-          () => `${sentence()} is called a duplicate of ${firstOffset} to ${lastOffset}: ${describe(verdict)} was due`,
-        )
-        return
-      }
-      const appends = verdict === 'append' || verdict === 'unsure' || (typeof verdict === 'object' && verdict.forgotten)
-      demand(appends, () => `${sentence()} is appended at ${firstOffset}: ${describe(verdict)} was due`)
-      demand(firstOffset === model.end, () => `${log.name}: appended at ${firstOffset}, the log ended at ${model.end}`)
-      model.append(batch, firstOffset, count, logAppendTimeMs)
-      this.facts.batches++
-    } catch (error) {
-      if (!(error instanceof KafkaError)) throw error
-      this.note(`append ${log.name}: ${error.message}`)
-      if (error.code === 'KAFKA_STORAGE_ERROR') return this.excuse(`append to ${log.name}`, error, log.directory)
-      const right = error.code === verdict || verdict === 'unsure' || (typeof verdict === 'object' && verdict.forgotten)
-      demand(right, () => `${sentence()} is refused with ${error.code}: ${describe(verdict)} was due`)
-    }
-  }
-
-  private batch(log: PartitionLog, count: number, options: BatchOptions): Buffer {
-    const { dice } = this
-    const nowMs = this.clock.wallMs()
-    const builder = new RecordBatchBuilder()
-    const room = Math.max(0, Math.floor((log.config.segmentBytes - 100) / count) - 40)
-    const size = Math.min(room, dice.chance(0.1) ? dice.below(2000) : dice.below(120))
-    const value = Buffer.allocUnsafe(size).fill(dice.below(256))
-    for (let i = 0; i < count; i++) {
-      const timestamp = BigInt(nowMs - 2000 + dice.below(4000))
-      builder.append({ timestamp, key: null, value })
-    }
-    return builder.build(options)
-  }
-
   private flush(log: PartitionLog): void {
     const { endOffset } = log
     this.watch(`flush ${log.name} to ${endOffset}`, log.flush(), {
@@ -261,28 +167,22 @@ class History extends LogTrial {
     const { dice } = this
     const from = log.logStartOffset + BigInt(dice.below(Number(log.endOffset - log.logStartOffset) + 1))
     const limitOffset = dice.chance(0.5) ? log.flushedOffset : log.endOffset
-    const before = model.batches
+    const before = [...model.batches, ...(model.other ?? [])]
     const options = { maxBytes: dice.below(3000), limitOffset, atLeastOneBatch: true }
-    this.reading.set(log, (this.reading.get(log) ?? 0) + 1)
     // A log that has failed throws at once.
     const reading = (async () => log.read(from, options))()
     const checked = reading.then(({ chunks }) => {
+      this.noteCompaction(log, model)
       const found = split(log.name, chunks)
-      const wrong = (batches: Sequence) => {
-        const candidates = batches.filter(({ last }) => last >= from)
-        return sameBatches(log.name, found, candidates.slice(0, found.length))
-      }
-      const problem = wrong(before) && wrong(model.batches)
+      const candidates = (batches: Sequence) => batches.filter(({ last }) => last >= from)
+      const problem =
+        runProblem(model, found, candidates(before)) &&
+        runProblem(model, found, candidates(model.batches)) &&
+        runProblem(model, found, candidates([...model.batches, ...before]))
       this.check(problem === undefined, () => `read from ${from}: ${problem}`)
+      this.tally.count('reads')
     })
-    this.watch(
-      `read ${log.name} from ${from}`,
-      checked.finally(() => this.reading.set(log, this.reading.get(log)! - 1)),
-      {
-        directory: log.directory,
-        log,
-      },
-    )
+    this.watch(`read ${log.name} from ${from}`, checked, { directory: log.directory, log })
   }
 
   private retention(): void {
@@ -319,21 +219,81 @@ class History extends LogTrial {
 
   private truncate(log: PartitionLog, model: LogModel): void {
     if (log.failed !== undefined || log.logDirectory.state !== 'online') return
-    // A read that a truncation overtakes may take it for damage. Nobody reads above the high watermark, nor cuts below it.
-    if ((this.reading.get(log) ?? 0) > 0) return
-    const offset = log.endOffset - BigInt(this.dice.below(Math.min(60, Number(log.endOffset - log.logStartOffset)) + 1))
+    this.noteCompaction(log, model)
+    const lowest = Number(log.endOffset - log.logStartOffset)
+    let offset = log.endOffset - BigInt(this.dice.below(Math.min(60, lowest) + 1))
+    // What is committed is not cut off, as a rule.
+    if (this.dice.chance(0.7)) offset = maximum(offset, minimum(model.decidedBelow, log.endOffset))
     this.changing.add(log.name)
     this.cutting.set(log.name, offset)
     const settled = () => void this.changing.delete(log.name)
     const done = () => {
       settled()
       this.cutting.delete(log.name)
+      this.noteCompaction(log, model)
       model.cutTo(offset)
-      model.other = undefined
-      // All of it had been deleted: it goes on where it was cut.
-      if (log.logStartOffset === log.endOffset) model.end = log.endOffset
+      const { logStartOffset: start, endOffset: end } = log
+      // It may all have been deleted.
+      const right = (end >= model.end && end <= model.latestEnd) || start === end
+      demand(right, () => `${log.name} is cut to ${offset} and ends at ${end}, not at ${model.end}`)
+      model.confirmCut(end)
     }
-    this.watch(`truncate ${log.name} to ${offset}`, log.truncateTo(offset), { directory: log.directory, done, failed: settled })
+    this.watch(`truncation of ${log.name} to ${offset}`, log.truncateTo(offset), {
+      directory: log.directory,
+      done,
+      failed: settled,
+    })
+  }
+
+  private reset(log: PartitionLog, model: LogModel): void {
+    if (log.failed !== undefined || log.logDirectory.state !== 'online') return
+    const { dice } = this
+    this.noteCompaction(log, model)
+    const offset = dice.chance(0.5) ? log.endOffset + BigInt(dice.below(30)) : BigInt(dice.below(Number(log.endOffset) + 1))
+    this.changing.add(log.name)
+    this.cutting.set(log.name, offset)
+    this.emptying.add(log.name)
+    const settled = () => void this.changing.delete(log.name)
+    const done = () => {
+      settled()
+      this.cutting.delete(log.name)
+      this.emptying.delete(log.name)
+      model.empty(offset)
+      model.confirmCut(offset)
+      model.compactedBelow = 0n
+      model.decidedBelow = 0n
+      const { logStartOffset: start, endOffset: end } = log
+      demand(start === offset && end === offset, () => `${log.name} goes from ${start} to ${end}, reset to ${offset}`)
+    }
+    const failed = () => {
+      settled()
+      // Emptied, though a power cut may let it begin elsewhere.
+      if (log.segments.length === 0 && log.endOffset === offset) model.empty(offset)
+    }
+    this.watch(`reset of ${log.name} to ${offset}`, log.resetTo(offset), { directory: log.directory, done, failed })
+  }
+
+  private expire(): void {
+    this.note('producers expire')
+    this.manager!.expireProducers()
+    if (this.setup.tuning.producerIdExpirationMs === undefined) return
+    for (const model of this.models.values()) model.expiredBelow = model.end
+  }
+
+  /** The first time only notes that it is not due. */
+  private scrub(): void {
+    this.tuning = { ...this.tuning, scrub: { intervalMs: 1, maxBytesPerSecond: 1e9 } }
+    this.watch('scrub', this.manager!.scrub())
+  }
+
+  /** A topic is kept otherwise from now on. */
+  private configure(): void {
+    const name = this.dice.pick([...this.setup.topics.keys()])
+    const setup = redrawTopic(this.setup.topics.get(name)!, this.dice)
+    this.note(`configure ${name} ${JSON.stringify(setup)}`)
+    this.setup.topics.set(name, setup)
+    for (const log of this.manager!.logs()) if (log.topic === name) log.config = setup.config
+    this.tally.count('changes of configuration')
   }
 
   private bumpEpoch(log: PartitionLog, model: LogModel): void {
@@ -392,18 +352,24 @@ class History extends LogTrial {
       demand(log.pendingBytes === 0, () => `${log.name}: ${log.pendingBytes} bytes wait for nothing`)
       const durable = log.config.flushPolicy !== 'group' || log.flushedOffset === log.endOffset
       demand(durable, () => `${log.name}: flushed to ${log.flushedOffset}, ends at ${log.endOffset}`)
-      await this.simulation.settle(this.unlessDeleted(log, auditLog(log, model, this.clock.wallMs(), this.dice)))
-      await this.simulation.settle(this.unlessDeleted(log, auditTransactions(log, model, this.dice)))
+      this.noteCompaction(log, model)
+      await this.simulation.settle(this.unlessChanged(log, this.auditOne(log, model)))
     }
   }
 
-  /** Retention may come in between. */
-  private async unlessDeleted(log: PartitionLog, audit: Promise<void>): Promise<void> {
-    const { logStartOffset } = log
+  private async auditOne(log: PartitionLog, model: LogModel): Promise<void> {
+    const held = await auditLog(log, model, this.clock.wallMs(), this.dice)
+    await this.auditCommitted(log, model, held)
+    this.tally.count('audits')
+  }
+
+  /** Retention and compaction may come in between. */
+  private async unlessChanged(log: PartitionLog, audit: Promise<void>): Promise<void> {
+    const { logStartOffset, segments } = log
     try {
       await audit
     } catch (error) {
-      if (log.logStartOffset === logStartOffset) throw error
+      if (log.logStartOffset === logStartOffset && log.segments === segments) throw error
     }
   }
 
@@ -443,6 +409,7 @@ class History extends LogTrial {
     if (kind < 3) await this.shutDown()
     else if (kind < 5) {
       this.watch('close', this.manager!.close())
+      await this.simulation.turn()
       for (let i = dice.below(30); i > 0; i--) await this.simulation.step()
       this.end(dice.pick(['power cut', 'kill']))
     } else this.end(kind < 8 ? 'power cut' : 'kill')
@@ -467,7 +434,9 @@ class History extends LogTrial {
   }
 
   private flipBit(): Flip | undefined {
-    const models = [...this.models.values()].filter((model) => model.visible(model.start).length > 0)
+    const models = [...this.models.values()].filter(
+      (model) => model.compactedBelow === 0n && model.visible(model.start).length > 0,
+    )
     if (models.length === 0) return undefined
     const model = this.dice.pick(models)
     const batch = this.dice.pick(model.visible(model.start))
@@ -491,6 +460,3 @@ class History extends LogTrial {
     return undefined
   }
 }
-
-const describe = (verdict: ReturnType<LogModel['judge']>) =>
-  typeof verdict === 'object' ? `the answer that it is at ${verdict.duplicateOf.base} already` : verdict

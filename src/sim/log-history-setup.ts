@@ -3,6 +3,7 @@
 
 import { defaultLogConfig, type FlushPolicy, type LogConfig, UNLIMITED } from '../log/log-config.ts'
 import type { LogLimits, Periods } from '../log/log-manager.ts'
+import type { LogTuning } from '../log/log-tuning.ts'
 import type { Dice } from './simulation.ts'
 
 /** How often, where a history has it at all. */
@@ -14,8 +15,13 @@ const STEPS = {
   pass: 2,
   checkpoint: 2,
   retention: 2,
+  compact: 4,
+  expire: 1,
+  configure: 1,
+  scrub: 1,
   'delete records': 2,
   truncate: 2,
+  reset: 1,
   epoch: 2,
   create: 2,
   delete: 2,
@@ -30,22 +36,33 @@ export type StepName = keyof typeof STEPS
 
 const ALWAYS: readonly StepName[] = ['append', 'create', 'restart', 'heal']
 
+/** Longer than any clock jumps. */
+const TEN_YEARS_MS = 315_360_000_000
+
 export interface TopicSetup {
   readonly partitions: number
   readonly config: LogConfig
-  /** Something but DeleteRecords moves the start of its logs. */
+  /** Something but DeleteRecords moves the start of its logs, or has. */
   readonly retains: boolean
+  /** They are compacted, or were. */
+  readonly compacts: boolean
+  /** Records without a value go, or went, soon. */
+  readonly tombstonesGo: boolean
 }
 
 export interface Setup {
   readonly directories: readonly string[]
-  readonly topics: ReadonlyMap<string, TopicSetup>
+  /** What their logs are created with, or come up with. Changes at run time. */
+  readonly topics: Map<string, TopicSetup>
   readonly limits: Partial<LogLimits>
   readonly periods: Partial<Periods> | undefined
   readonly slowDisk: boolean
   readonly faults: boolean
   readonly flips: boolean
   readonly transactions: boolean
+  /** Some of what is written comes from a leader, at offsets of its own. */
+  readonly copies: boolean
+  readonly tuning: Partial<LogTuning>
   readonly steps: number
   /** As often as they are to happen. */
   readonly choices: readonly StepName[]
@@ -64,11 +81,15 @@ export function drawSetup(dice: Dice): Setup {
     directories,
     topics,
     limits: { cacheBytes: dice.below(3) * 3000, openFiles: 2 + dice.below(10), recoveryMarkBytes: 400 },
-    periods: dice.chance(0.3) ? { retentionCheckMs: 400, checkpointMs: 250, producerExpirationCheckMs: 10_000_000 } : undefined,
+    periods: dice.chance(0.3)
+      ? { retentionCheckMs: 400, checkpointMs: 250, compactionCheckMs: 150, producerExpirationCheckMs: 10_000_000 }
+      : undefined,
     slowDisk: dice.chance(0.3),
     faults,
     flips: dice.chance(0.25),
     transactions: dice.chance(0.4),
+    copies: dice.chance(0.25),
+    tuning: dice.chance(0.3) ? { producerIdExpirationMs: dice.below(500) } : {},
     steps: dice.between(8, 32),
     choices,
   }
@@ -77,8 +98,15 @@ export function drawSetup(dice: Dice): Setup {
 function drawTopic(dice: Dice): TopicSetup {
   const flushPolicy = dice.pick<FlushPolicy>(['group', 'group', 'os', 'interval'])
   const retains = dice.chance(0.3)
+  const compacts = dice.chance(0.4)
   const config: LogConfig = {
     ...defaultLogConfig,
+    compacts,
+    deletes: !compacts || retains,
+    minCleanableDirtyRatio: dice.pick([0, 0, 0.5]),
+    deleteRetentionMs: dice.chance(0.5) ? dice.below(300) : TEN_YEARS_MS,
+    minCompactionLagMs: dice.chance(0.2) ? dice.below(1000) : 0,
+    maxCompactionLagMs: dice.chance(0.2) ? dice.below(1000) : UNLIMITED,
     flushPolicy,
     segmentBytes: 1000 + dice.below(5000),
     segmentMs: dice.chance(0.2) ? 1000 : UNLIMITED,
@@ -90,5 +118,17 @@ function drawTopic(dice: Dice): TopicSetup {
     flushMessages: dice.chance(0.2) ? 1 + dice.below(20) : UNLIMITED,
     messageTimestampType: dice.chance(0.2) ? 'LogAppendTime' : 'CreateTime',
   }
-  return { partitions: 1 + dice.below(2), config, retains }
+  return { partitions: 1 + dice.below(2), config, retains, compacts, tombstonesGo: config.deleteRetentionMs < TEN_YEARS_MS }
+}
+
+/** The topic with another configuration. */
+export function redrawTopic(before: TopicSetup, dice: Dice): TopicSetup {
+  const drawn = drawTopic(dice)
+  return {
+    partitions: before.partitions,
+    config: drawn.config,
+    retains: before.retains || drawn.retains,
+    compacts: before.compacts || drawn.compacts,
+    tombstonesGo: before.tombstonesGo || drawn.tombstonesGo,
+  }
 }

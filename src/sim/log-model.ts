@@ -3,12 +3,17 @@
 
 import type { ErrorName } from '../protocol/error-codes.ts'
 import {
+  baseOffset,
   baseSequence,
+  isControl,
+  lastOffset,
+  leaderEpoch,
   producerEpoch,
   producerId,
   stampLogAppendTime,
   stampOffsetAndEpoch,
 } from '../protocol/records/batch-header.ts'
+import type { KafkaRecord } from '../protocol/records/record.ts'
 import { decodeRecords } from '../protocol/records/record-cursor.ts'
 
 export interface ModelBatch {
@@ -19,8 +24,15 @@ export interface ModelBatch {
   readonly epoch: number
 }
 
-interface ModelProducer {
+/** A batch as it was found, or is to be copied. */
+export function batchFrom(bytes: Buffer): ModelBatch {
+  return { bytes, base: baseOffset(bytes), last: lastOffset(bytes), epoch: leaderEpoch(bytes) }
+}
+
+export interface ModelProducer {
   epoch: number
+  /** Whatever it was. */
+  newest: ModelBatch
   /** The newest five of this epoch. */
   batches: { readonly first: number; readonly last: number; readonly batch: ModelBatch }[]
 }
@@ -38,15 +50,34 @@ export class LogModel {
   /** All that was appended and not cut off again, deleted or not. */
   batches: Sequence = []
   end = 0n
+  /** Where it may end instead, while a cut is under way: the batch that holds the place may have been compacted away. */
+  latestEnd = 0n
   /** What must have been deleted, and what may have been: a deletion that was not confirmed is done or not. */
   start = 0n
   startLimit = 0n
   /** What the files may hold instead, while a cut is under way. */
   other: Sequence | undefined
+  private otherEnd = 0n
+  /** It is being emptied: any stretch of `other` may be left. */
+  emptying = false
   /** What the log claimed when its process ended: to have on the disk, and in the files. */
   flushed = 0n
   written = 0n
   epoch = 0
+  /** Compaction may have been here: below this offset, each key is there with its newest record, of the others nothing is known. */
+  compactedBelow = 0n
+  /** Compaction may go by what is committed up to here. */
+  decidedBelow = 0n
+  /** Records without a value may have gone after their time. */
+  tombstonesGo = false
+  /** The log was cut where it had been compacted already: what outdated a record may have gone after it. */
+  loosened = false
+  /** All producers that have ever written here. */
+  readonly writers = new Set<bigint>()
+  /** Producers of whom nothing need be known until they write again. */
+  private readonly doubted = new Set<bigint>()
+  /** Of producers that have not written since, nothing need be known: they may have expired. */
+  expiredBelow = 0n
 
   constructor(topic: string, partition: number, topicId: string) {
     this.topic = topic
@@ -58,24 +89,89 @@ export class LogModel {
     return `${this.topic}-${this.partition}`
   }
 
-  append(produced: Buffer, base: bigint, records: number, logAppendTimeMs: bigint): void {
+  append(produced: Buffer, base: bigint, logAppendTimeMs: bigint): void {
     const bytes = Buffer.from(produced)
     stampOffsetAndEpoch(bytes, 0, base, this.epoch)
     if (logAppendTimeMs >= 0n) stampLogAppendTime(bytes, 0, logAppendTimeMs)
-    const last = base + BigInt(records) - 1n
-    this.batches = [...this.batches, { bytes, base, last, epoch: this.epoch }]
-    this.end = last + 1n
+    this.copy(bytes)
+  }
+
+  /** At the offset that it has, which may leave a hole. */
+  copy(bytes: Buffer): void {
+    const batch = batchFrom(bytes)
+    this.batches = [...this.batches, batch]
+    this.end = batch.last + 1n
+    this.latestEnd = this.end
     this.other = undefined
+    this.emptying = false
+    this.doubted.delete(producerId(bytes))
+    this.writers.add(producerId(bytes))
   }
 
   /** The log goes on in front of the batch that holds `offset`. What comes behind may be in the files until that is confirmed. */
   cutTo(offset: bigint): void {
+    if (offset >= this.end) return
     const kept = this.batches.filter(({ last }) => last < offset)
-    if (kept.length === this.batches.length) return
-    this.other ??= this.batches
+    const cut = this.batches[kept.length]
+    this.doubt(this.batches.slice(kept.length))
+    this.supersede()
     this.batches = kept
-    this.end = kept.at(-1) === undefined ? 0n : kept.at(-1)!.last + 1n
+    this.end = cut !== undefined && cut.base < offset ? cut.base : offset
+    this.latestEnd = this.compactedBelow > 0n ? offset : this.end
     if (this.start > this.end) this.start = this.end
+    if (offset < this.decidedBelow) this.loosened = true
+  }
+
+  /** The log goes on at `offset`. Any of what it held may be in the files until that is confirmed. */
+  empty(offset: bigint): void {
+    this.supersede()
+    this.emptying = true
+    this.batches = []
+    this.end = offset
+    this.latestEnd = offset
+    this.start = offset
+    this.startLimit = offset
+  }
+
+  private supersede(): void {
+    if (this.other !== undefined) return
+    this.other = this.batches
+    this.otherEnd = this.end
+  }
+
+  /** What `lost` had made superfluous of its producers may have been compacted away. */
+  private doubt(lost: Sequence): void {
+    if (this.compactedBelow > 0n) for (const { bytes } of lost) this.doubted.add(producerId(bytes))
+  }
+
+  /** A process comes up with `kept` of one of the sequences. */
+  adopt(kept: Sequence, start: bigint, end: bigint): void {
+    this.doubt([...this.batches, ...(this.other ?? [])].filter((batch) => !kept.includes(batch)))
+    this.batches = kept
+    this.confirmCut(end)
+    this.start = start
+    this.startLimit = start
+  }
+
+  /** Where the log may end at the most that has `kept` of `sequence`: in front of the next batch, which may leave a hole. */
+  endLimit(sequence: Sequence, kept: Sequence): bigint {
+    return sequence[kept.length]?.base ?? (sequence === this.batches ? this.latestEnd : this.otherEnd)
+  }
+
+  /** What was cut off, or all, is gone for good: the log ends at `end`. */
+  confirmCut(end: bigint): void {
+    this.other = undefined
+    this.emptying = false
+    this.end = end
+    this.latestEnd = end
+    if (this.compactedBelow > end) this.compactedBelow = end
+    if (this.decidedBelow > end) this.decidedBelow = end
+    if (this.batches.length === 0) this.loosened = false
+  }
+
+  /** Behind the last of its batches. */
+  get lastEnd(): bigint {
+    return this.batches.at(-1) === undefined ? 0n : this.batches.at(-1)!.last + 1n
   }
 
   /** The power has gone. */
@@ -99,9 +195,11 @@ export class LogModel {
       const epoch = producerEpoch(batch.bytes)
       let producer = producers.get(id)
       if (producer?.epoch !== epoch) {
-        producer = { epoch, batches: [] }
+        producer = { epoch, newest: batch, batches: [] }
         producers.set(id, producer)
       }
+      producer.newest = batch
+      if (isControl(batch.bytes)) continue
       const first = baseSequence(batch.bytes)
       producer.batches.push({ first, last: first + Number(batch.last - batch.base), batch })
       if (producer.batches.length > 5) producer.batches.shift()
@@ -112,9 +210,10 @@ export class LogModel {
   judge(known: ModelProducer | undefined, epoch: number, first: number, last: number, start: bigint): Verdict {
     if (known === undefined) return 'append'
     const newest = known.batches.at(-1)!
-    // Of what was deleted a log may know, from snapshots, but need not.
-    const deleted = ({ batch }: { batch: ModelBatch }) => batch.base < start || batch.base < this.startLimit
-    if (deleted(newest)) return 'unsure'
+    if (!this.mustKnow(known, start)) return 'unsure'
+    // Of several batches of a producer compaction leaves one.
+    const deleted = ({ batch }: { batch: ModelBatch }) =>
+      this.isGone(batch, start) || batch.last < this.compactedBelow || batch.base < this.expiredBelow
     if (epoch < known.epoch) return 'INVALID_PRODUCER_EPOCH'
     if (epoch > known.epoch) return first === 0 ? 'append' : 'OUT_OF_ORDER_SEQUENCE_NUMBER'
     const again = known.batches.findLast((batch) => batch.first === first && batch.last === last)
@@ -122,31 +221,55 @@ export class LogModel {
     return first === newest.last + 1 ? 'append' : 'OUT_OF_ORDER_SEQUENCE_NUMBER'
   }
 
+  /** Of what was deleted a log may know, from snapshots, but need not. */
+  private isGone({ base }: ModelBatch, start: bigint): boolean {
+    return base < start || base < this.startLimit
+  }
+
+  /** Whether a log that starts at `start` must know where this producer stands. */
+  mustKnow({ newest }: ModelProducer, start: bigint): boolean {
+    if (this.doubted.has(producerId(newest.bytes))) return false
+    return !this.isGone(newest, start) && newest.base >= this.expiredBelow && !this.loosened
+  }
+
   // ── what reads and look-ups must answer ───────────────────────────────────────────────────────────────────────────
 
-  /** The first record that is as new as `timestamp`, below `limit`. */
-  offsetForTimestamp(timestamp: bigint, start: bigint, limit: bigint): bigint | undefined {
-    for (const record of this.records(start, limit)) if (record.timestamp >= timestamp) return record.offset
-    return undefined
+  /** Where an epoch that has batches ended: with its last batch, or further on, in front of the next one. */
+  endOfEpoch(epoch: number): readonly [earliest: bigint, latest: bigint] {
+    const next = this.batches.findIndex((batch) => batch.epoch > epoch)
+    if (next === -1) return [this.end, this.end]
+    return [next === 0 ? 0n : this.batches[next - 1].last + 1n, this.batches[next].base]
   }
+}
 
-  newestRecord(start: bigint, limit: bigint): { offset: bigint; timestamp: bigint } | undefined {
-    let newest: { offset: bigint; timestamp: bigint } | undefined
-    for (const record of this.records(start, limit)) {
-      if (newest === undefined || record.timestamp > newest.timestamp) newest = record
-    }
-    return newest
+const decoded = new WeakMap<ModelBatch, readonly KafkaRecord[]>()
+
+export function recordsOf(batch: ModelBatch): readonly KafkaRecord[] {
+  let records = decoded.get(batch)
+  if (records === undefined) {
+    records = [...decodeRecords(batch.bytes)]
+    decoded.set(batch, records)
   }
+  return records
+}
 
-  private *records(start: bigint, limit: bigint): Generator<{ offset: bigint; timestamp: bigint }> {
-    for (const { bytes, last } of this.visible(start)) {
-      if (last >= limit) return
-      for (const { offset, timestamp } of decodeRecords(bytes)) if (offset >= start) yield { offset, timestamp }
-    }
+/** The first record that is as new as `timestamp`, below `limit`. */
+export function offsetForTimestamp(batches: Sequence, timestamp: bigint, start: bigint, limit: bigint): bigint | undefined {
+  for (const record of recordsBetween(batches, start, limit)) if (record.timestamp >= timestamp) return record.offset
+  return undefined
+}
+
+export function newestRecord(batches: Sequence, start: bigint, limit: bigint): KafkaRecord | undefined {
+  let newest: KafkaRecord | undefined
+  for (const record of recordsBetween(batches, start, limit)) {
+    if (newest === undefined || record.timestamp > newest.timestamp) newest = record
   }
+  return newest
+}
 
-  /** Where an epoch that has batches ended. */
-  endOfEpoch(epoch: number): bigint {
-    return this.batches.find((batch) => batch.epoch > epoch)?.base ?? this.end
+function* recordsBetween(batches: Sequence, start: bigint, limit: bigint): Generator<KafkaRecord> {
+  for (const batch of batches) {
+    if (batch.last >= limit) return
+    for (const record of recordsOf(batch)) if (record.offset >= start) yield record
   }
 }

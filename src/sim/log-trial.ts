@@ -6,13 +6,14 @@ import { DiskError } from '../host/disk.ts'
 import { LogDirectoryError } from '../log/log-directory.ts'
 import type { LogEvent } from '../log/log-event.ts'
 import { LogManager } from '../log/log-manager.ts'
+import { defaultLogTuning } from '../log/log-tuning.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
 import { KafkaError } from '../protocol/error-codes.ts'
 import { type CallKind, type Fault, SimDisk } from './disk.ts'
 import { auditDerived, auditRecovery, demand, type Flip, Violation } from './log-audit.ts'
 import { drawSetup, type Setup } from './log-history-setup.ts'
-import { LogModel } from './log-model.ts'
-import { type Dice, SimClock, Simulation } from './simulation.ts'
+import { LogModel, type Sequence } from './log-model.ts'
+import { type Dice, SimClock, Simulation, Tally } from './simulation.ts'
 import { auditTransactions } from './transaction-audit.ts'
 
 export type Ending = 'power cut' | 'kill'
@@ -51,6 +52,8 @@ export class LogTrial {
   protected readonly models = new Map<string, LogModel>()
   /** Truncations that are not confirmed: what the files hold is the one or the other. */
   protected readonly cutting = new Map<string, bigint>()
+  /** Of those, the ones that leave nothing. */
+  protected readonly emptying = new Set<string>()
   /** Topics whose creation or deletion was cut short: there or not. */
   protected readonly unsure = new Map<string, LogModel>()
   /** Creations and deletions under way. */
@@ -64,7 +67,12 @@ export class LogTrial {
   protected damaged: { name: string; flip: Flip; reported: boolean } | undefined
   protected failure: Error | undefined
   protected topicIds = 0
-  protected readonly facts = { powerCuts: 0, kills: 0, restarts: 0, batches: 0, faults: 0 }
+  protected readonly tally = new Tally()
+  protected tuning = defaultLogTuning
+  /** Work under way, by kind. */
+  private readonly working = new Map<string, number>()
+  /** What has been committed stays so while a process lives, unless it is cut off. */
+  private readonly highWatermarks = new Map<string, bigint>()
 
   constructor(seed: number, tracing: boolean) {
     this.tracing = tracing
@@ -107,14 +115,24 @@ export class LogTrial {
   ): void {
     this.note(what)
     const { disk } = this
+    const kind = what.slice(0, what.indexOf(' ') >>> 0)
+    this.working.set(kind, (this.working.get(kind) ?? 0) + 1)
+    const over = () => this.working.set(kind, this.working.get(kind)! - 1)
     work.then(
       () => {
         if (disk !== this.disk) return
+        over()
         this.note(`done: ${what}`)
-        done()
+        try {
+          done()
+        } catch (error) {
+          this.failure ??= error as Error
+        }
       },
       (error) => {
         if (disk !== this.disk) return
+        over()
+        this.tally.count(`${kind} fails`)
         this.note(`failed: ${what}: ${error.message}`)
         try {
           this.excuse(what, error, directory, log)
@@ -150,14 +168,14 @@ export class LogTrial {
     const { dice } = this
     const kinds = dice.pick<CallKind[]>([['read'], ['write'], ['sync'], ['write', 'sync'], ['open'], ['name'], ['open', 'name']])
     const under = dice.pick(this.setup.directories)
-    const code = kinds.includes('open') || kinds.includes('name') ? dice.pick(['EACCES', 'EIO'] as const) : 'EIO'
+    const code = dice.pick(['EACCES', 'EIO', 'EIO', 'ENOSPC'] as const)
     const how: Partial<Fault> = dice.chance(0.5) ? { nth: 1 + dice.below(6) } : { probability: dice.pick([0.02, 0.2, 1]) }
     const fault: Fault = { under, kinds, code, ...how }
     this.note(`fault ${JSON.stringify(fault)}`)
     this.disk.faults = [...this.disk.faults, fault]
     this.faulty = true
     this.struck.add(under)
-    this.facts.faults++
+    this.tally.count('faults set up')
   }
 
   // ── ends and beginnings ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -186,20 +204,24 @@ export class LogTrial {
   }
 
   protected remember(log: PartitionLog, model: LogModel): void {
+    this.noteCompaction(log, model)
     model.flushed = log.flushedOffset
     // A sync that fails takes with it what was only in the files.
     model.written = log.logDirectory.state === 'offline' ? log.flushedOffset : log.writtenOffset
     const cut = this.cutting.get(log.name)
     if (cut === undefined) return
-    model.cutTo(cut)
-    model.flushed = minimum(model.flushed, model.end)
-    model.written = minimum(model.written, model.end)
+    if (this.emptying.has(log.name)) model.empty(cut)
+    else model.cutTo(cut)
+    model.flushed = minimum(model.flushed, model.lastEnd)
+    model.written = minimum(model.written, model.lastEnd)
   }
 
   protected vanish(ending: Ending): void {
     this.note(ending)
-    if (ending === 'power cut') this.facts.powerCuts++
-    else this.facts.kills++
+    this.tally.count(`${ending}s`)
+    for (const [kind, count] of this.working) if (count > 0) this.tally.count(`${kind} cut short`)
+    this.working.clear()
+    this.highWatermarks.clear()
     this.disk.faults = []
     this.disk = ending === 'power cut' ? this.disk.crash() : this.disk.kill()
     if (ending === 'power cut') for (const model of [...this.models.values(), ...this.unsure.values()]) model.losePower()
@@ -208,6 +230,7 @@ export class LogTrial {
     this.manager = undefined
     this.changing.clear()
     this.cutting.clear()
+    this.emptying.clear()
     this.faulty = false
     this.filled.clear()
     this.struck.clear()
@@ -224,21 +247,21 @@ export class LogTrial {
         for (const model of [...this.models.values(), ...this.unsure.values()]) model.losePower()
       }
       this.watch('open', this.opening())
+      await this.simulation.turn()
       for (let i = this.dice.below(150); i > 0; i--) await this.simulation.step()
       this.rethrow()
       this.vanish(this.dice.pick(['power cut', 'kill']))
     }
     this.note('open')
-    this.facts.restarts++
+    this.tuning = { ...defaultLogTuning, ...this.setup.tuning }
+    this.tally.count('restarts')
     this.manager = await this.simulation.settle(this.opening())
     this.settleUnsure()
     for (const [name, model] of this.models) {
       if (name === this.damaged?.name) continue
       const log = this.manager.get(model.topic, model.partition)
       demand(log !== undefined, () => `${name} is gone`)
-      await this.simulation.settle(auditRecovery(log, model, this.setup.topics.get(model.topic)!.retains, this.dice))
-      await this.simulation.settle(auditDerived(log, model, this.clock.wallMs(), this.dice))
-      await this.simulation.settle(auditTransactions(log, model, this.dice))
+      await this.simulation.settle(this.auditFound(log, model))
       this.observe(log)
     }
     for (const log of this.manager.logs()) {
@@ -246,6 +269,16 @@ export class LogTrial {
     }
     if (this.setup.periods !== undefined && this.damaged === undefined) this.manager.start(this.setup.periods)
     this.rethrow()
+  }
+
+  private async auditFound(log: PartitionLog, model: LogModel): Promise<void> {
+    const held = await auditRecovery(log, model, this.setup.topics.get(model.topic)!.retains, this.dice)
+    await auditDerived(log, model, held, this.clock.wallMs(), this.dice)
+    await this.auditCommitted(log, model, held)
+  }
+
+  protected auditCommitted(log: PartitionLog, model: LogModel, held: Sequence): Promise<void> {
+    return auditTransactions(log, model, held, this.dice)
   }
 
   protected opening(): Promise<LogManager> {
@@ -258,6 +291,7 @@ export class LogTrial {
       identity: { nodeId: 1, clusterId: 'simulated' },
       config: (topic) => this.setup.topics.get(topic)!.config,
       limits: this.setup.limits,
+      tuning: () => this.tuning,
       buffers: slabs,
       report: (event) => {
         if (disk === this.disk) this.hear(event)
@@ -294,6 +328,16 @@ export class LogTrial {
         if (there) this.damaged!.reported = true
         return this.check(there || excused, () => `${event.event}: ${event.file} at ${event.position}: ${event.reason}`)
       }
+      case 'log-compacted':
+        this.tally.count('compactions')
+        return this.tally.count('compactions that remove something', event.bytesAfter < event.bytesBefore ? 1 : 0)
+      case 'compaction-failed': {
+        const excusedToo = excused || this.filled.size > 0 || this.damaged !== undefined
+        return this.check(
+          excusedToo,
+          () => `compaction of ${event.topic}-${event.partition} fails, and nothing is wrong with the disk: ${event.error.stack}`,
+        )
+      }
       case 'log-shorter-than-synced':
         return this.check(
           excused,
@@ -311,7 +355,21 @@ export class LogTrial {
   }
 
   protected highWatermarkOf(log: PartitionLog): bigint {
-    return log.config.flushPolicy === 'group' ? log.flushedOffset : log.writtenOffset
+    const now = log.config.flushPolicy === 'group' ? log.flushedOffset : log.writtenOffset
+    const highest = minimum(maximum(now, this.highWatermarks.get(log.name) ?? 0n), log.endOffset)
+    const highWatermark = minimum(highest, this.cutting.get(log.name) ?? highest)
+    this.highWatermarks.set(log.name, highWatermark)
+    return highWatermark
+  }
+
+  /** Compaction may have been at work below the active segment, as far as all is committed. */
+  protected noteCompaction(log: PartitionLog, model: LogModel): void {
+    const active = log.segments.at(-1)
+    const { compacts, tombstonesGo } = this.setup.topics.get(log.topic)!
+    if (!compacts || active === undefined) return
+    model.compactedBelow = maximum(model.compactedBelow, minimum(active.baseOffset, this.highWatermarkOf(log)))
+    model.decidedBelow = maximum(model.decidedBelow, this.highWatermarkOf(log))
+    model.tombstonesGo ||= tombstonesGo
   }
 
   protected observe(log: PartitionLog): void {
@@ -324,7 +382,7 @@ export class LogTrial {
       onFlushed: () => {},
       onDiscarded: (log, error) => {
         this.note(`discarded ${log.name} behind ${log.endOffset}: ${error.message}`)
-        this.check(this.filled.has(log.directory), () => `${log.name} discards what was appended, and the disk is not full`)
+        this.check(this.isTroubled(log.directory), () => `${log.name} discards what was appended, and the disk is not full`)
         this.models.get(log.name)?.cutTo(log.endOffset)
       },
       onFailure: (log, error) => this.note(`${log.name} has failed: ${error.message}`),

@@ -11,6 +11,17 @@ interface Event {
   run: (() => void) | undefined
 }
 
+/** How often what has happened, by name: what shows whether a simulation is about what it is meant to be about. */
+export class Tally extends Map<string, number> {
+  count(what: string, times = 1): void {
+    if (times > 0) this.set(what, (this.get(what) ?? 0) + times)
+  }
+
+  addAll(other: ReadonlyMap<string, number>): void {
+    for (const [what, times] of other) this.count(what, times)
+  }
+}
+
 /** Nothing that is waited for takes longer. Simulated, so generous. */
 const HANGS_AFTER_US = 3_600_000_000
 const START_MS = 1_750_000_000_000
@@ -58,6 +69,11 @@ export class Simulation {
         event.run = undefined
       },
     }
+  }
+
+  /** Lets all happen that follows from what has been done, before anything else does. */
+  turn(): Promise<void> {
+    return quiet()
   }
 
   /** Lets one event happen, and all that follows from it at once. False where nothing is planned. */

@@ -1,0 +1,3 @@
+import { testHistories } from './log-history-seeds.ts'
+
+testHistories(2)
