@@ -122,7 +122,7 @@ function protocolPage(): string {
 # What is served of Kafka's protocol
 
 A client asks with ApiVersions and gets exactly this. Where a version is served, it is the whole version, as Kafka 4.3 has it.
-What Kafka's brokers and controllers say only to each other is left out. Records are batches of message format v2
+What brokers and controllers say only to each other is left out. Records are batches of message format v2
 ([decision 2](decisions/0002-message-format.md)), in all five codecs.
 
 ${sections.join('\n\n')}

@@ -1,46 +1,44 @@
 // One broker node: puts the parts together, in the order in which they can start, and takes them apart again.
 
 import { BufferPool } from '../bytes/buffer-pool.ts'
-import { ClusterMetadata } from '../cluster/cluster-metadata.ts'
-import { GROUP_OFFSETS_TOPIC } from '../cluster/internal-topics.ts'
-import type { MetadataDelta, MetadataImage } from '../cluster/metadata-image.ts'
+import { type ClusterAccess, ClusterMetadata } from '../cluster/cluster-metadata.ts'
+import { ConnectionLink } from '../cluster/controller-link.ts'
 import type { BrokerEndpoint } from '../cluster/metadata-records.ts'
+import { Peers } from '../cluster/peers.ts'
 import { ReplicaManager } from '../cluster/replication/replica-manager.ts'
+import type { MetadataStore } from '../cluster/store/metadata-store.ts'
 import type { BrokerConfig } from '../config/effective.ts'
 import { type ListenerConfig, parseListeners } from '../config/listeners.ts'
-import { GroupCoordinator } from '../coordinators/group/group-coordinator.ts'
-import type { Report } from '../coordinators/runtime/ports.ts'
-import { supportOfTxnOffsetCommit } from '../coordinators/transaction/producer-support.ts'
-import type { TransactionCoordinator } from '../coordinators/transaction/transaction-coordinator.ts'
-import type { ProducerIdentity } from '../coordinators/transaction/transactions.ts'
 import type { Clock } from '../host/clock.ts'
 import type { Disk } from '../host/disk.ts'
 import type { Logger } from '../host/logger.ts'
 import type { Endpoint, Network } from '../host/network.ts'
-import { hyphenatedUuid, type Random } from '../host/random.ts'
+import type { Random } from '../host/random.ts'
 import type { BackupResult } from '../log/backup.ts'
-import { CLEAN_SHUTDOWN_MARKER, META_PROPERTIES } from '../log/file-names.ts'
+import { META_PROPERTIES } from '../log/file-names.ts'
 import { refuseKafkas } from '../log/log-directory.ts'
 import { LogManager } from '../log/log-manager.ts'
 import { AppliedImage } from './applied-image.ts'
-import { PartitionCoordinatorLog } from './coordinator-log.ts'
+import { BrokerAddresses } from './broker-addresses.ts'
+import { readCleanShutdown } from './clean-shutdown.ts'
+import { Coordinators } from './coordinators.ts'
 import { FetchSessions } from './fetch-sessions.ts'
-import { groupConfigOf } from './group-config.ts'
 import { announcedApis } from './handlers/all-handlers.ts'
 import { logEventLines, METADATA_DIRECTORY } from './log-event-lines.ts'
 import { logTuningOf } from './log-tuning-of.ts'
-import type { Connection } from './network/connection.ts'
 import { SocketServer } from './network/socket-server.ts'
 import { RequestDispatcher } from './request-dispatcher.ts'
-import type { BrokerAddress, Services } from './services.ts'
+import type { Services } from './services.ts'
 import { diskStartError, listenError } from './start-error.ts'
 import { TopicCreation } from './topic-creation.ts'
 import { logConfigOf } from './topic-log-config.ts'
-import { TransactionAdmission } from './transaction-admission.ts'
-import { followTransactions, loadTransactions, transactionCoordinator } from './transactions.ts'
 
 /** How long a shutdown waits for requests that are being answered. */
 const SHUTDOWN_GRACE_MS = 5_000
+/** How long others may take to lead what a stopping broker led. */
+const CONTROLLED_SHUTDOWN_MS = 30_000
+/** How long a request to the controller may go unanswered. */
+const CONTROLLER_TIMEOUT_MS = 10_000
 
 export interface BrokerOptions {
   readonly config: BrokerConfig
@@ -51,6 +49,18 @@ export interface BrokerOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  /** Absent: a single node, with metadata of its own. */
+  readonly cluster?: BrokerCluster
+}
+
+/** What makes a broker one of several. */
+export interface BrokerCluster {
+  /** That all of them share. Closed by whoever has opened it, after the broker. */
+  readonly store: MetadataStore
+  /** Brokers of one machine fail together. Default: this one is alone on its own. */
+  readonly machine?: string | null
+  /** Go on even where the store is another one than before, or an older state of it. Default: false. */
+  readonly acceptMetadataRollback?: boolean
 }
 
 export class Broker {
@@ -101,8 +111,8 @@ class Parts {
   private metadata: ClusterMetadata | undefined
   private logs: LogManager | undefined
   private replicas: ReplicaManager | undefined
-  private groups: GroupCoordinator | undefined
-  private transactions: TransactionCoordinator | undefined
+  private peers: Peers | undefined
+  private coordinators: Coordinators | undefined
   private server: SocketServer | undefined
   private closing: Promise<void> | undefined
 
@@ -117,13 +127,21 @@ class Parts {
     const { clock, config, directories, disk, logger, random } = this.options
     const metadataDirectory = `${directories[0]}/${METADATA_DIRECTORY}`
     for (const directory of directories) await refuseKafkas(disk, directory, metadataDirectory)
+    const lastShutdown = await readCleanShutdown(disk, directories)
     const metadata = await ClusterMetadata.open({
       disk,
       clock,
       random,
       config,
       directory: metadataDirectory,
-      node: { id: this.nodeId, rack: config.get('broker.rack'), cleanShutdown: await this.wasCleanlyShutDown() },
+      node: {
+        id: this.nodeId,
+        rack: config.get('broker.rack'),
+        machine: this.options.cluster?.machine ?? null,
+        cleanShutdown: lastShutdown.wasClean,
+        previousEpoch: lastShutdown.brokerEpoch,
+      },
+      cluster: this.clusterAccess(),
     })
     this.metadata = metadata
     const logConfig = (topic: string) => logConfigOf(metadata.topicConfig(topic))
@@ -149,26 +167,37 @@ class Parts {
       compactionCheckMs: config.get('log.cleaner.enable') ? Math.max(1, config.get('log.cleaner.backoff.ms')) : undefined,
       initialDelayMs: config.get('log.initial.task.delay.ms'),
     })
-    const groups = this.groupCoordinator(metadata, replicas)
-    this.groups = groups
-    const parts = { nodeId: this.nodeId, clock, config, metadata, replicas, groups, report: this.reportCoordinator }
-    const transactions = transactionCoordinator(parts)
-    this.transactions = transactions
-    this.loadGroups(metadata.image())
-    loadTransactions(transactions, metadata.image(), parts)
+    const peers = new Peers({
+      nodeId: this.nodeId,
+      network: this.options.network,
+      clock,
+      image: () => metadata.image(),
+      listener: config.get('inter.broker.listener.name'),
+      purpose: 'transactions',
+      requestTimeoutMs: config.get('request.timeout.ms'),
+    })
+    this.peers = peers
+    const coordinators = new Coordinators({ nodeId: this.nodeId, clock, random, logger, config, metadata, replicas, peers })
+    this.coordinators = coordinators
+    coordinators.follow(metadata.image())
 
     const applied = new AppliedImage(
       metadata.image(),
       async (image, delta) => {
         await replicas.apply(image, delta)
-        this.followGroups(image, delta)
-        followTransactions(transactions, image, delta, parts)
+        coordinators.follow(image, delta)
       },
       (error) => logger.error(`a change of metadata could not be applied: ${(error as Error).message}`),
     )
     metadata.onChange((image, delta) => applied.next(image, delta))
     const topics = new TopicCreation({ metadata, image: () => applied.current, caughtUp: () => applied.caughtUp() })
-    const self = (connection: Connection) => this.addressFor(connection)
+    metadata.setApplied(() => applied.current.revision)
+    const addresses = new BrokerAddresses({
+      nodeId: this.nodeId,
+      rack: config.get('broker.rack'),
+      listeners: this.listeners,
+      image: () => applied.current,
+    })
     this.serve({
       nodeId: this.nodeId,
       clusterId: metadata.clusterId,
@@ -183,16 +212,15 @@ class Parts {
         const { totalBytes, freeBytes } = await disk.space(directory)
         return { totalBytes: BigInt(totalBytes), usableBytes: BigInt(freeBytes) }
       },
-      groups,
-      transactions,
-      admission: new TransactionAdmission(transactions, () =>
-        metadata.brokerConfig().get('transaction.partition.verification.enable'),
-      ),
+      groups: coordinators.groups,
+      transactions: coordinators.transactions,
+      admission: coordinators.admission,
       sessions: new FetchSessions(config.get('max.incremental.fetch.session.cache.slots'), clock, random),
       topics,
-      announcedApis,
-      self,
-      brokers: (connection) => [self(connection)],
+      announcedApis: announcedApis(metadata.isCluster),
+      self: (connection) => addresses.self(connection),
+      brokers: (connection) => addresses.live(connection),
+      registeredBrokers: (connection) => addresses.registered(connection),
       bug: (what, error) => logger.error(`${what}: ${error instanceof Error ? error.stack : error}`),
     })
   }
@@ -200,20 +228,31 @@ class Parts {
   /** Returns where the first listener can be reached from this machine. */
   async listen(): Promise<Endpoint> {
     const endpoints: BrokerEndpoint[] = []
-    for (const { name, host, port, securityProtocol } of this.listeners.values()) {
+    let reachable: Endpoint | undefined
+    for (const { name, host, port, securityProtocol, advertised } of this.listeners.values()) {
       const bound = await this.server!.listen({ name, host, port }).catch((error) => {
         throw listenError(host, port, error)
       })
-      endpoints.push({ name, host: host === '' ? 'localhost' : host, port: bound.port, securityProtocol })
+      const here = { host: host === '' ? 'localhost' : host, port: bound.port }
+      reachable ??= here
+      // Other brokers tell their clients of this one what it is registered with.
+      const told = this.options.cluster === undefined ? here : (advertised ?? here)
+      endpoints.push({ name, ...told, securityProtocol })
     }
     await this.metadata!.setEndpoints(endpoints)
-    return endpoints[0]
+    return reachable!
   }
 
-  private async wasCleanlyShutDown(): Promise<boolean> {
-    const { directories, disk } = this.options
-    const markers = directories.map((directory) => disk.exists(`${directory}/${CLEAN_SHUTDOWN_MARKER}`))
-    return (await Promise.all(markers)).every((exists) => exists)
+  private clusterAccess(): ClusterAccess | undefined {
+    const { cluster, network, clock, logger } = this.options
+    if (cluster === undefined) return undefined
+    return {
+      store: cluster.store,
+      acceptRollback: cluster.acceptMetadataRollback,
+      link: (endpoint) =>
+        new ConnectionLink({ network, clock, nodeId: this.nodeId, endpoint, requestTimeoutMs: CONTROLLER_TIMEOUT_MS }),
+      report: (line) => logger.info(line),
+    }
   }
 
   private serve(services: Services): void {
@@ -231,64 +270,6 @@ class Parts {
       admission: services.replicas.budget,
       report: (reason, remote) => logger.warn(`closed the connection of ${remote.host}:${remote.port}: ${reason}`),
     })
-  }
-
-  /** Whoever dialled an address is told that address, unless advertised.listeners says otherwise. */
-  private addressFor(connection: Connection): BrokerAddress {
-    const { host, port } = this.listeners.get(connection.listener)?.advertised ?? connection.socket.local
-    return { nodeId: this.nodeId, host, port, rack: this.options.config.get('broker.rack') }
-  }
-
-  private groupCoordinator(metadata: ClusterMetadata, replicas: ReplicaManager): GroupCoordinator {
-    const { clock, config, random } = this.options
-    return new GroupCoordinator({
-      config: groupConfigOf(config),
-      // Once the topic is there, its own count holds, whatever the configuration says by now.
-      partitionCount:
-        metadata.image().topic(GROUP_OFFSETS_TOPIC)?.partitions.length ?? config.get('offsets.topic.num.partitions'),
-      logFor: (partition) =>
-        new PartitionCoordinatorLog(
-          replicas.leader(GROUP_OFFSETS_TOPIC, partition),
-          clock,
-          config.get('offsets.commit.timeout.ms'),
-        ),
-      clock,
-      uuid: () => hyphenatedUuid(random),
-      topicIdOf: (topic) => metadata.image().topic(topic)?.id,
-      report: this.reportCoordinator,
-      // The two need each other: the one that is made later is looked up when it is asked.
-      verifyTransaction: (request, partition, version) => this.verifyTransaction(request, partition, version),
-    })
-  }
-
-  private readonly reportCoordinator: Report = (line, cause) => {
-    const { logger } = this.options
-    if (cause === undefined) logger.info(line)
-    else logger.error(`${line}: ${cause instanceof Error ? cause.stack : cause}`)
-  }
-
-  /** Offsets that are committed in a transaction are writes to a partition like any other. */
-  private async verifyTransaction(producer: ProducerIdentity, partition: number, version: number): Promise<number> {
-    const topics = [{ name: GROUP_OFFSETS_TOPIC, partitions: [partition] }]
-    const results = await this.transactions!.verifyOrAddPartitions({ ...producer, topics }, supportOfTxnOffsetCommit(version))
-    return results[0].resultsByPartition[0].partitionErrorCode
-  }
-
-  /** In the background: requests are told that it is under way. */
-  private loadGroups(image: MetadataImage): void {
-    const { logger } = this.options
-    for (const index of image.topic(GROUP_OFFSETS_TOPIC)?.partitions.keys() ?? []) {
-      this.groups!.loadPartition(index).catch((error) => {
-        logger.error(`the groups of ${GROUP_OFFSETS_TOPIC}-${index} could not be loaded: ${error.message}`)
-      })
-    }
-  }
-
-  private followGroups(image: MetadataImage, delta: MetadataDelta): void {
-    const touched = delta.createdTopics.some(({ name }) => name === GROUP_OFFSETS_TOPIC)
-    if (touched) this.loadGroups(image)
-    const gone = delta.deletedTopics.map(({ name }) => name)
-    if (gone.length > 0) this.groups!.onTopicsDeleted(gone)
   }
 
   async backup(directory: string): Promise<BackupResult> {
@@ -313,11 +294,16 @@ class Parts {
   }
 
   private async closeParts(graceMs: number): Promise<void> {
-    this.groups?.close()
-    this.transactions?.close()
+    // Others lead what this broker led before it stops to answer.
+    const { metadata, options } = this
+    const handsOver = graceMs > 0 && metadata?.isCluster === true && options.config.get('controlled.shutdown.enable')
+    const handedOver = handsOver && (await metadata.controlledShutdown(CONTROLLED_SHUTDOWN_MS))
+    if (handsOver && !handedOver) options.logger.warn('nobody has taken over what this broker leads: stopping all the same')
+    this.coordinators?.close()
+    this.peers?.close()
     await this.server?.close(graceMs)
     this.replicas?.close()
-    await this.logs?.close()
-    await this.metadata?.close()
+    await this.logs?.close(handedOver ? metadata.brokerEpoch : undefined)
+    await metadata?.close()
   }
 }

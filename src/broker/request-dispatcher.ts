@@ -29,7 +29,13 @@ export class RequestDispatcher {
       throw new DecodeError(`API key ${header.apiKey} version ${header.apiVersion} is not served here`)
     }
     const request = handler.api.request.decode(reader, header.apiVersion)
-    const call: Call = { version: header.apiVersion, clientId: header.clientId ?? '', connection, sent: undefined }
+    const call: Call = {
+      version: header.apiVersion,
+      clientId: header.clientId ?? '',
+      connection,
+      sent: undefined,
+      serve: (inner) => this.serve(inner, connection),
+    }
     let outcome: Outcome<typeof handler.api> | Promise<Outcome<typeof handler.api>>
     try {
       outcome = handler.handle(request, this.services, call)

@@ -18,6 +18,7 @@ export interface BrokerAddress {
   readonly host: string
   readonly port: number
   readonly rack: string | null
+  readonly isFenced: boolean
 }
 
 export interface Services {
@@ -43,7 +44,10 @@ export interface Services {
   /** What ApiVersions answers. */
   readonly announcedApis: readonly { readonly apiKey: number; readonly minVersion: number; readonly maxVersion: number }[]
   readonly self: (connection: Connection) => BrokerAddress
+  /** Those that clients may talk to. */
   readonly brokers: (connection: Connection) => readonly BrokerAddress[]
+  /** With those that are fenced. */
+  readonly registeredBrokers: (connection: Connection) => readonly BrokerAddress[]
   /** A mistake of ours: what was done when it happened, and the error with its stack. */
   readonly bug: (what: string, error: unknown) => void
 }

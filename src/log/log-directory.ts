@@ -227,13 +227,13 @@ export class LogDirectory {
   }
 
   /** With everything flushed and closed. The next start will not look into the directories of logs that `isKnown` holds of. */
-  async markCleanShutdown(isKnown: (log: PartitionLog) => boolean = () => true): Promise<void> {
+  async markCleanShutdown(isKnown: (log: PartitionLog) => boolean = () => true, brokerEpoch = -1): Promise<void> {
     if (this.currentState === 'offline') return
     const known = [...this.logs].filter(isKnown)
     const manifest = encodeManifest(known.map((log) => [log.name, log.state]))
     await this.disk.replaceFile(`${this.path}/${CLEAN_SHUTDOWN_MANIFEST}`, manifest)
     // Kafka reads the first two. A marker of hers does not name our manifest, which is then out of date.
-    const marker = { version: 0, brokerEpoch: -1, manifest: manifestChecksum(manifest) }
+    const marker = { version: 0, brokerEpoch, manifest: manifestChecksum(manifest) }
     await this.disk.replaceFile(`${this.path}/${CLEAN_SHUTDOWN_MARKER}`, Buffer.from(JSON.stringify(marker)))
   }
 

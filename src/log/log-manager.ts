@@ -400,8 +400,11 @@ export class LogManager {
     }
   }
 
-  /** Flushes and closes all logs, and says so where the next start looks. What fails is reported, and costs that start a scan. */
-  async close(): Promise<void> {
+  /**
+   * Flushes and closes all logs, and says so where the next start looks. What fails is reported, and costs that start a scan.
+   * `brokerEpoch`: in which the broker has handed over what it led; -1 where it has not, or has nobody to.
+   */
+  async close(brokerEpoch = -1): Promise<void> {
     for (const timer of this.timers.splice(0)) timer.cancel()
     this.fullCheck?.cancel()
     for (const scrubber of this.scrubbers.values()) scrubber.stop()
@@ -434,7 +437,7 @@ export class LogManager {
         await directory.checkpoint()
         // What is left in the directory of a log is removed by a start that looks into it.
         const isTidy = (log: PartitionLog) => !leftOver.some((path) => path.startsWith(`${log.path}/`))
-        if (!unclean.has(directory)) await directory.markCleanShutdown(isTidy)
+        if (!unclean.has(directory)) await directory.markCleanShutdown(isTidy, brokerEpoch)
       })
       await directory.unlock()
     }

@@ -1,11 +1,13 @@
 import { isInternalTopic } from '../../cluster/internal-topics.ts'
 import type { TopicMetadata } from '../../cluster/metadata-image.ts'
+import { NO_LEADER } from '../../cluster/metadata-records.ts'
 import { ErrorCode, type KafkaError } from '../../protocol/error-codes.ts'
 import { type TopicId, ZERO_UUID } from '../../protocol/ids.ts'
 import { Metadata, type MetadataRequest } from '../../protocol/messages/03-metadata.ts'
 import type { ResponseInput } from '../../protocol/schema.ts'
+import type { Connection } from '../network/connection.ts'
 import { CLUSTER_OPERATIONS, OPERATIONS_UNKNOWN, TOPIC_OPERATIONS } from '../security/authorized-operations.ts'
-import type { Services } from '../services.ts'
+import type { BrokerAddress, Services } from '../services.ts'
 import { handler } from './handler.ts'
 
 type TopicResponse = ResponseInput<typeof Metadata>['topics'][number]
@@ -15,14 +17,15 @@ export const metadata = handler(Metadata, {
   async handle(request, services, call) {
     const operations = request.includeTopicAuthorizedOperations ? TOPIC_OPERATIONS : OPERATIONS_UNKNOWN
     const all = request.topics === null || (call.version === 0 && request.topics.length === 0)
+    const view = viewOf(services, call.connection)
     const topics = all
       ? services
           .image()
           .topics()
-          .map((topic) => found(topic, operations))
-      : await named(request, services, operations)
+          .map((topic) => found(topic, operations, view))
+      : await named(request, services, operations, view)
     return {
-      brokers: services.brokers(call.connection),
+      brokers: view.brokers,
       clusterId: services.clusterId,
       controllerId: services.nodeId,
       topics,
@@ -37,7 +40,7 @@ export const metadata = handler(Metadata, {
   }),
 })
 
-async function named(request: MetadataRequest, services: Services, operations: number): Promise<TopicResponse[]> {
+async function named(request: MetadataRequest, services: Services, operations: number, view: View): Promise<TopicResponse[]> {
   const wanted = request.topics ?? []
   const names = wanted.flatMap(({ name }) => name ?? [])
   let refused: ReadonlyMap<string, KafkaError> = new Map()
@@ -46,7 +49,7 @@ async function named(request: MetadataRequest, services: Services, operations: n
   const image = services.image()
   return wanted.map(({ name, topicId }) => {
     const topic = name === null ? image.topicById(topicId as TopicId) : image.topic(name)
-    if (topic !== undefined) return found(topic, operations)
+    if (topic !== undefined) return found(topic, operations, view)
     if (name === null) return missing(null, topicId, ErrorCode.UNKNOWN_TOPIC_ID)
     const code =
       refused.get(name)?.errorCode ?? services.topics.problemWithName(name)?.errorCode ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
@@ -54,7 +57,19 @@ async function named(request: MetadataRequest, services: Services, operations: n
   })
 }
 
-function found(topic: TopicMetadata, topicAuthorizedOperations: number): TopicResponse {
+/** The brokers, as this client can reach them. */
+interface View {
+  readonly brokers: readonly BrokerAddress[]
+  readonly isLive: (id: number) => boolean
+}
+
+function viewOf(services: Services, connection: Connection): View {
+  const brokers = services.brokers(connection)
+  const live = new Set(brokers.map(({ nodeId }) => nodeId))
+  return { brokers, isLive: (id) => live.has(id) }
+}
+
+function found(topic: TopicMetadata, topicAuthorizedOperations: number, { isLive }: View): TopicResponse {
   return {
     errorCode: ErrorCode.NONE,
     name: topic.name,
@@ -62,13 +77,13 @@ function found(topic: TopicMetadata, topicAuthorizedOperations: number): TopicRe
     isInternal: topic.internal,
     topicAuthorizedOperations,
     partitions: topic.partitions.map(({ leader, leaderEpoch, replicas, isr }, partitionIndex) => ({
-      errorCode: leader < 0 ? ErrorCode.LEADER_NOT_AVAILABLE : ErrorCode.NONE,
+      errorCode: isLive(leader) ? ErrorCode.NONE : ErrorCode.LEADER_NOT_AVAILABLE,
       partitionIndex,
-      leaderId: leader,
+      leaderId: isLive(leader) ? leader : NO_LEADER,
       leaderEpoch,
       replicaNodes: replicas,
       isrNodes: isr,
-      offlineReplicas: [],
+      offlineReplicas: replicas.filter((id) => !isLive(id)),
     })),
   }
 }

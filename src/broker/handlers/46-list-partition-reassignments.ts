@@ -1,9 +1,9 @@
-import { ErrorCode } from '../../protocol/error-codes.ts'
+import { listReassignments } from '../../cluster/controller/reassign-partitions.ts'
 import { ListPartitionReassignments } from '../../protocol/messages/46-list-partition-reassignments.ts'
 import { handler } from './handler.ts'
 
-/** A single node has nowhere to move a partition to, so none is ever on the move. */
+/** The partitions that are on the move, and from where to where. */
 export const listPartitionReassignments = handler(ListPartitionReassignments, {
-  handle: () => ({ errorCode: ErrorCode.NONE, errorMessage: null, topics: [] }),
+  handle: ({ topics }, services) => listReassignments(services.image(), topics),
   fail: (_request, error) => ({ errorCode: error.errorCode, errorMessage: error.message, topics: [] }),
 })

@@ -12,11 +12,12 @@ export const describeCluster = handler(DescribeCluster, {
     if (request.endpointType === CONTROLLERS)
       throw new KafkaError('MISMATCHED_ENDPOINT_TYPE', 'this is a broker endpoint, not a controller one')
     if (request.endpointType !== BROKERS) throw new KafkaError('UNSUPPORTED_ENDPOINT_TYPE')
+    const brokers = request.includeFencedBrokers ? services.registeredBrokers(call.connection) : services.brokers(call.connection)
     return {
       errorCode: ErrorCode.NONE,
       clusterId: services.clusterId,
       controllerId: services.nodeId,
-      brokers: services.brokers(call.connection).map(({ nodeId, ...broker }) => ({ brokerId: nodeId, ...broker })),
+      brokers: brokers.map(({ nodeId, ...broker }) => ({ brokerId: nodeId, ...broker })),
       clusterAuthorizedOperations: request.includeClusterAuthorizedOperations ? CLUSTER_OPERATIONS : OPERATIONS_UNKNOWN,
     }
   },

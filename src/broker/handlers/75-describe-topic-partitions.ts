@@ -1,4 +1,5 @@
 import type { TopicMetadata } from '../../cluster/metadata-image.ts'
+import { NO_LEADER } from '../../cluster/metadata-records.ts'
 import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
 import { ZERO_UUID } from '../../protocol/ids.ts'
 import { DescribeTopicPartitions } from '../../protocol/messages/75-describe-topic-partitions.ts'
@@ -10,7 +11,9 @@ type TopicResponse = ResponseInput<typeof DescribeTopicPartitions>['topics'][num
 
 /** Topics with their partitions, in the order of their names and in pages: a cursor says where the next one begins. */
 export const describeTopicPartitions = handler(DescribeTopicPartitions, {
-  handle(request, services) {
+  handle(request, services, call) {
+    const live = new Set(services.brokers(call.connection).map(({ nodeId }) => nodeId))
+    const isLive = (id: number) => live.has(id)
     const image = services.image()
     const { cursor } = request
     if (cursor !== null && cursor.partitionIndex < 0)
@@ -29,7 +32,7 @@ export const describeTopicPartitions = handler(DescribeTopicPartitions, {
         continue
       }
       if (room === 0) return { topics, nextCursor: { topicName: name, partitionIndex: 0 } }
-      const page = describe(topic, from, from + room)
+      const page = describe(topic, from, from + room, isLive)
       topics.push(page)
       room -= page.partitions.length
       const next = from + page.partitions.length
@@ -41,23 +44,23 @@ export const describeTopicPartitions = handler(DescribeTopicPartitions, {
   fail: (request, error) => ({ topics: request.topics.map(({ name }) => missing(name, error.errorCode)) }),
 })
 
-function describe(topic: TopicMetadata, from: number, to: number): TopicResponse {
+function describe(topic: TopicMetadata, from: number, to: number, isLive: (id: number) => boolean): TopicResponse {
   return {
     errorCode: ErrorCode.NONE,
     name: topic.name,
     topicId: topic.id,
     isInternal: topic.internal,
     topicAuthorizedOperations: TOPIC_OPERATIONS,
-    partitions: topic.partitions.slice(from, to).map(({ leader, leaderEpoch, replicas, isr, elr }, i) => ({
-      errorCode: leader < 0 ? ErrorCode.LEADER_NOT_AVAILABLE : ErrorCode.NONE,
+    partitions: topic.partitions.slice(from, to).map(({ leader, leaderEpoch, replicas, isr, elr, lastKnownLeader }, i) => ({
+      errorCode: isLive(leader) ? ErrorCode.NONE : ErrorCode.LEADER_NOT_AVAILABLE,
       partitionIndex: from + i,
-      leaderId: leader,
+      leaderId: isLive(leader) ? leader : NO_LEADER,
       leaderEpoch,
       replicaNodes: replicas,
       isrNodes: isr,
       eligibleLeaderReplicas: elr,
-      lastKnownElr: [],
-      offlineReplicas: [],
+      lastKnownElr: lastKnownLeader === NO_LEADER ? [] : [lastKnownLeader],
+      offlineReplicas: replicas.filter((id) => !isLive(id)),
     })),
   }
 }

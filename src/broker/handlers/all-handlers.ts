@@ -29,11 +29,17 @@ import { alterConfigs } from './33-alter-configs.ts'
 import { describeLogDirs } from './35-describe-log-dirs.ts'
 import { createPartitions } from './37-create-partitions.ts'
 import { deleteGroups } from './42-delete-groups.ts'
+import { electLeaders } from './43-elect-leaders.ts'
 import { incrementalAlterConfigs } from './44-incremental-alter-configs.ts'
+import { alterPartitionReassignments } from './45-alter-partition-reassignments.ts'
 import { listPartitionReassignments } from './46-list-partition-reassignments.ts'
 import { offsetDelete } from './47-offset-delete.ts'
+import { alterPartition } from './56-alter-partition.ts'
+import { envelope } from './58-envelope.ts'
 import { describeCluster } from './60-describe-cluster.ts'
 import { describeProducers } from './61-describe-producers.ts'
+import { brokerHeartbeat } from './63-broker-heartbeat.ts'
+import { unregisterBroker } from './64-unregister-broker.ts'
 import { describeTransactions } from './65-describe-transactions.ts'
 import { listTransactions } from './66-list-transactions.ts'
 import { listConfigResources } from './74-list-config-resources.ts'
@@ -71,11 +77,17 @@ export const handlers = [
   describeLogDirs,
   createPartitions,
   deleteGroups,
+  electLeaders,
   incrementalAlterConfigs,
+  alterPartitionReassignments,
   listPartitionReassignments,
   offsetDelete,
+  alterPartition,
+  envelope,
   describeCluster,
   describeProducers,
+  brokerHeartbeat,
+  unregisterBroker,
   describeTransactions,
   listTransactions,
   listConfigResources,
@@ -84,9 +96,9 @@ export const handlers = [
 
 export const handlersByKey: ReadonlyMap<number, Handler> = new Map(handlers.map((handler) => [handler.api.key, handler]))
 
-/** What ApiVersions answers. */
-export const announcedApis = handlers.map(({ api, announced }) => ({
-  apiKey: api.key,
-  minVersion: announced.min,
-  maxVersion: announced.max,
-}))
+/** What ApiVersions answers. What brokers ask of each other, only where there may be others. */
+export function announcedApis(inCluster: boolean) {
+  return handlers
+    .filter(({ interBroker }) => inCluster || !interBroker)
+    .map(({ api, announced }) => ({ apiKey: api.key, minVersion: announced.min, maxVersion: announced.max }))
+}

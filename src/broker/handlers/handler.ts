@@ -2,7 +2,7 @@
 
 import type { KafkaError } from '../../protocol/error-codes.ts'
 import { type Api, parseVersions, type Request, type ResponseInput, type Versions } from '../../protocol/schema.ts'
-import type { Connection } from '../network/connection.ts'
+import type { Answer, Connection } from '../network/connection.ts'
 import type { Services } from '../services.ts'
 
 /** What a handler may know of a request beyond its body. */
@@ -12,6 +12,8 @@ export interface Call {
   readonly connection: Connection
   /** Set by a handler that wants to hear when its answer is with the kernel. */
   sent: (() => void) | undefined
+  /** Serves a request that came inside of this one, as if it had come by the same connection. */
+  readonly serve: (frame: Buffer) => Answer | Promise<Answer>
 }
 
 /** A response body, null for no answer at all (acks=0), 'close' to end the connection instead of answering. */
@@ -26,6 +28,8 @@ export interface Handler<A extends Api = Api> {
   readonly versions: Versions
   /** What ApiVersions says is served, where clients need to hear more than the truth (Produce). */
   readonly announced: Versions
+  /** Brokers ask it of each other: a single node does not announce it. */
+  readonly interBroker: boolean
   handle(request: Request<A>, services: Services, call: Call): Outcome<A> | Promise<Outcome<A>>
   /** How this API says "all of it failed". */
   fail(request: Request<A>, error: KafkaError): Failure<A>
@@ -35,6 +39,7 @@ interface Definition<A extends Api> {
   /** Where it is less than the API has. */
   readonly versions?: string
   readonly announced?: string
+  readonly interBroker?: boolean
   readonly handle: Handler<A>['handle']
   readonly fail: Handler<A>['fail']
 }
@@ -42,5 +47,6 @@ interface Definition<A extends Api> {
 export function handler<A extends Api>(api: A, definition: Definition<A>): Handler<A> {
   const versions = definition.versions === undefined ? api.versions : parseVersions(definition.versions)
   const announced = definition.announced === undefined ? versions : parseVersions(definition.announced)
-  return { api, versions, announced, handle: definition.handle, fail: definition.fail }
+  const { handle, fail, interBroker = false } = definition
+  return { api, versions, announced, interBroker, handle, fail }
 }
