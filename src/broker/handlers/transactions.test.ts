@@ -21,8 +21,8 @@ import type { Call, Handler, Outcome } from './handler.ts'
 
 const ID = 'tx'
 
-/** Topic `t` has two partitions. */
-async function start(): Promise<Services> {
+/** Topic `t` has two partitions. `leaders`: of the partitions of `__transaction_state`. */
+async function start(leaders: readonly number[] = [2]): Promise<Services> {
   const log = new SimulatedLog()
   let producerIds = 1_000n
   const transactions = new TransactionCoordinator({
@@ -37,11 +37,14 @@ async function start(): Promise<Services> {
   await transactions.loadPartition(0, 0)
   const services = {
     transactions,
-    image: () => ({ partition: (topic: string, index: number) => (topic === 't' && index < 2 ? {} : undefined) }),
+    image: () => ({
+      partition: (topic: string, index: number) =>
+        topic === '__transaction_state' ? { leader: leaders[index] } : topic === 't' && index < 2 ? {} : undefined,
+    }),
     groups: { partitionFor: () => 7 },
     metadata: { nextProducerId: async () => producerIds++ },
     topics: { ensureTransactionState: async () => {} },
-    self: () => ({ nodeId: 1, host: 'h', port: 9092, rack: null }),
+    brokers: () => [1, 2].map((nodeId) => ({ nodeId, host: `h${nodeId}`, port: 9092, rack: null })),
   }
   return services as unknown as Services
 }
@@ -130,8 +133,12 @@ test('the list tells what state it does not know', async () => {
   assert.deepEqual((await list(['Sleepy'])).unknownStateFilters, ['Sleepy'])
 })
 
-test('this broker coordinates every transactional id', async () => {
-  const services = await start()
+test('whoever leads its partition coordinates a transactional id', async () => {
   const request = { keyType: 1, coordinatorKeys: [ID] }
-  assert.equal((await ask(findCoordinator, services, 4, request)).coordinators[0].nodeId, 1)
+  const [found] = (await ask(findCoordinator, await start(), 4, request)).coordinators
+  assert.deepEqual([found.nodeId, found.host], [2, 'h2'])
+  for (const leader of [-1, 3]) {
+    const [sought] = (await ask(findCoordinator, await start([leader]), 4, request)).coordinators
+    assert.equal(errorName(sought.errorCode), 'COORDINATOR_NOT_AVAILABLE')
+  }
 })
