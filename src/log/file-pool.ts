@@ -1,4 +1,4 @@
-// Open files, bounded: opened on use, closed when longer unused than the others. A log has three files per segment, and most of
+// Open files, bounded: opened on use, closed when not used for long. A log has three files per segment, and most of
 // them are never touched.
 
 import type { Disk, DiskFile } from '../host/disk.ts'
@@ -9,6 +9,8 @@ interface Slot {
   readonly path: string
   readonly mode: Mode
   readonly opening: Promise<DiskFile>
+  /** Since eviction last came by: a use notes that, and no more, for most of them find their file open and the pool half empty. */
+  used: boolean
   /** Uses under way: a file is never closed under them. */
   pins: number
   /** No longer in the pool: closed with its last use. */
@@ -18,7 +20,7 @@ interface Slot {
 export class FilePool {
   private readonly disk: Disk
   private readonly limit: number
-  /** From the longest unused to the last used. */
+  /** In the order in which eviction looks at them. */
   private readonly slots = new Map<string, Slot>()
 
   /** @param limit Files open at once. Uses under way may go beyond it, for they cannot wait for each other. */
@@ -63,15 +65,15 @@ export class FilePool {
   private slot(path: string, mode: Mode): Slot {
     const present = this.slots.get(path)
     if (present !== undefined) {
-      this.slots.delete(path)
       if (mode === 'read' || present.mode === 'write') {
-        this.slots.set(path, present)
+        present.used = true
         return present
       }
+      this.slots.delete(path)
       present.forgotten = true
       this.closeIfUnused(present)
     }
-    const slot: Slot = { path, mode, opening: this.disk.open(path, mode), pins: 0, forgotten: false }
+    const slot: Slot = { path, mode, opening: this.disk.open(path, mode), used: false, pins: 0, forgotten: false }
     this.slots.set(path, slot)
     slot.opening.catch(() => {
       if (this.slots.get(path) === slot) this.slots.delete(path)
@@ -80,11 +82,17 @@ export class FilePool {
     return slot
   }
 
+  /** Closes what nobody has used since the last time; who has been used gets to the end of the line. */
   private evict(newest: Slot): void {
     for (const slot of this.slots.values()) {
-      if (this.slots.size <= this.limit || slot === newest) return
-      if (slot.pins > 0) continue
+      if (this.slots.size <= this.limit) return
+      if (slot === newest || slot.pins > 0) continue
       this.slots.delete(slot.path)
+      if (slot.used) {
+        slot.used = false
+        this.slots.set(slot.path, slot)
+        continue
+      }
       slot.forgotten = true
       this.closeIfUnused(slot)
     }

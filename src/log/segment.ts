@@ -74,6 +74,8 @@ export class Segment {
   private bytesSinceEntry = 0
   /** Behind the names of all files: of a segment that is being made, or has been deleted. */
   private suffix: string
+  /** Made once: each write and each read asks for the file by its name. */
+  private logPath: string
 
   constructor(
     storage: SegmentStorage,
@@ -86,6 +88,7 @@ export class Segment {
     this.directory = directory
     this.baseOffset = baseOffset
     this.suffix = opened.suffix ?? ''
+    this.logPath = this.path('.log')
     this.index = new SparseIndex(storage.pool, this.path('.index'), offsetIndexLayout, sizes?.indexEntries ?? 0)
     this.timeIndex = new SparseIndex(storage.pool, this.path('.timeindex'), timeIndexLayout, sizes?.timeIndexEntries ?? 0)
     this.aborted = new AbortedIndex(storage.disk, storage.pool, this.path('.txnindex'), sizes?.abortedEntries ?? 0)
@@ -225,11 +228,11 @@ export class Segment {
   }
 
   sync(): Promise<void> {
-    return this.storage.pool.use(this.path('.log'), 'write', (file) => file.sync())
+    return this.storage.pool.use(this.logPath, 'write', (file) => file.sync())
   }
 
   write(chunks: readonly Buffer[], position: number): Promise<void> {
-    return this.storage.pool.use(this.path('.log'), 'write', (file) => file.write(chunks, position))
+    return this.storage.pool.use(this.logPath, 'write', (file) => file.write(chunks, position))
   }
 
   /** Fewer bytes than asked for only where the file ends. */
@@ -239,7 +242,7 @@ export class Segment {
 
   /** The part of `target` that was filled: all of it, unless the file ends before. */
   async readInto(target: Buffer, position: number): Promise<Buffer> {
-    const count = await this.storage.pool.use(this.path('.log'), 'read', (file) => file.read(target, position))
+    const count = await this.storage.pool.use(this.logPath, 'read', (file) => file.read(target, position))
     return count === target.length ? target : target.subarray(0, count)
   }
 
@@ -300,6 +303,7 @@ export class Segment {
       if (await disk.exists(path)) await disk.rename(path, renamed)
     }
     this.suffix = suffix
+    this.logPath = this.path('.log')
     this.index.path = this.path('.index')
     this.timeIndex.path = this.path('.timeindex')
     this.aborted.path = this.path('.txnindex')

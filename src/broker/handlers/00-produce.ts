@@ -136,7 +136,10 @@ class ProduceAnswer {
     // Without answers the only way to tell the client is to hang up: it will ask for metadata anew.
     if (this.acks === 0) return this.refused ? 'close' : null
     const { responses } = this
-    return this.waits.length === 0 ? { responses } : Promise.all(this.waits).then(() => ({ responses }))
+    if (this.waits.length === 0) return { responses }
+    // Most requests of a busy broker are small, and about one partition.
+    const settled: Promise<unknown> = this.waits.length === 1 ? this.waits[0] : Promise.all(this.waits)
+    return settled.then(() => ({ responses }))
   }
 
   private append({ partition, batch, index, error, verification }: Append): PartitionResponse {
