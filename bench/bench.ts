@@ -1,6 +1,7 @@
 // `npm run bench`: ours beside Apache Kafka and what else people would pick, on the reader's machine, in one run.
 // Flags below; docs/performance.md explains method and rows.
 
+import { rmSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -33,6 +34,10 @@ const USAGE = `npm run bench -- [flags]
 Results go to bench/results/. Needs Linux, Go, Java 17, Maven; nats-server and redis-server are installed from Debian as root,
 or left out.`
 
+/** Two signals closer than this are one that came twice. */
+const SAME_SIGNAL_MS = 1000
+let interruptedMs: number | undefined
+
 const { values } = parseArgs({
   options: {
     only: { type: 'string', default: '' },
@@ -56,32 +61,34 @@ async function bench(): Promise<void> {
   const rounds = Number(values.rounds ?? (values.quick ? 1 : 3))
   if (families.length === 0 || !(rounds >= 1)) throw new Error(`nothing to do\n\n${USAGE}`)
   const interruption = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    // The first lets everything be stopped and removed, the second does not wait for that.
-    process.on(signal, () => (interruption.signal.aborted ? process.exit(130) : interruption.abort(new Error(signal))))
-  }
-  // Kafka's data go where TMPDIR says, too.
-  process.env['TMPDIR'] = values.directory
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupt(interruption, signal))
   const parent = await mkdtemp(join(values.directory, 'moldau-bench-'))
+  // Whatever else makes a temporary directory makes it there.
+  process.env['TMPDIR'] = parent
+  process.once('exit', () => rmSync(parent, { recursive: true, force: true }))
   const output = join(root, 'bench', 'results', new Date().toISOString().slice(0, 19).replaceAll(':', ''))
-  try {
-    await mkdir(output, { recursive: true })
-    await loadProgram()
-    const { kinds, versions, skipped } = await prepareBrokers(families)
-    const measured = await run(families, kinds, {
-      rounds,
-      quick: values.quick,
-      parent,
-      signal: interruption.signal,
-      ...(values.profile && { profileDirectory: output }),
-      onProgress: (message) => console.error(`${elapsed()} ${message}`),
-    })
-    const machine = await describeMachine(parent)
-    if (interruption.signal.aborted) console.error('interrupted: this is what was measured by then')
-    await report({ machine, rounds, quick: values.quick, versions, skipped, families: measured }, output)
-  } finally {
-    await rm(parent, { recursive: true, force: true, maxRetries: 5 })
-  }
+  await mkdir(output, { recursive: true })
+  await loadProgram()
+  const { kinds, versions, skipped } = await prepareBrokers(families)
+  const measured = await run(families, kinds, {
+    rounds,
+    quick: values.quick,
+    parent,
+    signal: interruption.signal,
+    ...(values.profile && { profileDirectory: output }),
+    onProgress: (message) => console.error(`${elapsed()} ${message}`),
+  })
+  const machine = await describeMachine(parent)
+  if (interruption.signal.aborted) console.error('interrupted: this is what was measured by then')
+  await report({ machine, rounds, quick: values.quick, versions, skipped, families: measured }, output)
+}
+
+/** The first signal lets everything be stopped and removed, a second does not wait for that. npm passes on what the terminal sent to us as well. */
+function interrupt(interruption: AbortController, signal: string): void {
+  const now = performance.now()
+  if (interruptedMs !== undefined && now - interruptedMs > SAME_SIGNAL_MS) process.exit(130)
+  interruptedMs ??= now
+  interruption.abort(new Error(signal))
 }
 
 /** Minutes and seconds of this run. */
