@@ -18,6 +18,7 @@ function structJson(fields: Fields, version: number, value: Record<string, unkno
 function isAbsentTag(field: Field, version: number, value: unknown): boolean {
   if (!within(field.taggedVersions, version)) return false
   if (field.defaultValue !== undefined) return value === field.defaultValue
+  if (value === null) return false
   switch (field.shape.kind) {
     case 'uuid':
       return /^A+$/.test(value as string)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { encodeMetadataRecord } from '../protocol/internal-records/cluster-metadata.ts'
 import { TransactionLogRecord } from '../protocol/internal-records/transaction-log.ts'
-import { clusterMetadataDecoder, transactionLogDecoder } from './record-decoder.ts'
+import { clusterMetadataDecoder, offsetsDecoder, transactionLogDecoder } from './record-decoder.ts'
 
 const ID = 'AAAAAAAAAAAAAAAAAAAAAQ'
 
@@ -28,6 +28,25 @@ test('records of __transaction_state are shown without what is at its default', 
   assert.equal(transactionLogDecoder(key, null, 0n).value, '<DELETE>')
   assert.match(transactionLogDecoder(key, Buffer.of(0, 9), 7n).key!, /^Error at offset 7, skipping\. /)
   assert.equal(transactionLogDecoder(Buffer.of(0, 9), null, 7n).key, 'Unknown record type 9 at offset 7, skipping.')
+})
+
+test('records of groups of the new protocol are shown as a Kafka wrote them, with what her generator takes for a default', () => {
+  const hex = (text: string) => Buffer.from(text.replaceAll(' ', ''), 'hex')
+  const key = hex('0005 0001 67 0001 6d')
+  // A tagged struct that is null travels, as a zero; one that is there begins with a one.
+  const member = '0000 00 00 02 63 02 68 02 02 74 01 000493e0 00'
+  const shown =
+    '{"version":"0","data":{"instanceId":null,"rackId":null,"clientId":"c","clientHost":"h","subscribedTopicNames":["t"],' +
+    '"subscribedTopicRegex":"","rebalanceTimeoutMs":300000,"serverAssignor":null,"classicMemberMetadata":'
+  assert.deepEqual(offsetsDecoder(key, hex(`${member} 01 00 01 00`), 0n), {
+    key: '{"type":"5","data":{"groupId":"g","memberId":"m"}}',
+    value: `${shown}null}}`,
+  })
+  const classic = hex(`${member} 01 00 0c 01 00007530 02 02 70 02 ff 00 00`)
+  assert.equal(
+    offsetsDecoder(key, classic, 0n).value,
+    `${shown}{"sessionTimeoutMs":30000,"supportedProtocols":[{"name":"p","metadata":"/w=="}]}}}`,
+  )
 })
 
 test('metadata records are shown with their type, and numbers as Java writes them', () => {

@@ -3,6 +3,7 @@
 import { Reader } from '../bytes/reader.ts'
 import { ConsumerProtocolAssignment, ConsumerProtocolSubscription } from '../protocol/consumer-protocol.ts'
 import { decodeMetadataRecord } from '../protocol/internal-records/cluster-metadata.ts'
+import { consumerGroupRecordTypes, decodeConsumerGroupRecord } from '../protocol/internal-records/consumer-group-records.ts'
 import { decodeGroupRecord, GroupMetadataRecord, OffsetCommitRecord } from '../protocol/internal-records/group-records.ts'
 import type { RecordType } from '../protocol/internal-records/record-type.ts'
 import { decodeTransactionLogRecord, TransactionLogRecord } from '../protocol/internal-records/transaction-log.ts'
@@ -47,11 +48,19 @@ export function plainDecoder(keyClass: string, valueClass: string): RecordDecode
 /** Records of __consumer_offsets. */
 export const offsetsDecoder: RecordDecoder = coordinatorDecoder((key, value) => {
   const record = decodeGroupRecord(key, value)
-  if (record === undefined) return undefined
+  if (record === undefined) return ofConsumerGroup(key, value)
   const type = record.type === 'OffsetCommit' ? OffsetCommitRecord : GroupMetadataRecord
   const isConsumers = record.type === 'GroupMetadata' && record.value?.protocolType === 'consumer'
   return { type, key: record.key, value: record.value, show: isConsumers ? withConsumerProtocol : asItIs }
 })
+
+/** Of the new protocol (KIP-848). */
+function ofConsumerGroup(key: Buffer, value: Buffer | null): CoordinatorRecord | undefined {
+  const record = decodeConsumerGroupRecord(key, value)
+  if (record === undefined) return undefined
+  const type = consumerGroupRecordTypes.find(({ name }) => name === record.type)! as RecordType
+  return { type, key: record.key, value: record.value, show: asItIs }
+}
 
 /** Records of __transaction_state. */
 export const transactionLogDecoder: RecordDecoder = coordinatorDecoder((key, value) => {

@@ -37,12 +37,12 @@ interface Member {
 export function structCodec(fields: Fields, version: number, flexible: boolean): Codec {
   const members = Object.entries(fields).map(([name, field]): Member => {
     const { defaultValue, tag } = field
-    const codec = shapeCodec(field.shape, version, flexible, within(field.nullableVersions, version))
     const place = !within(field.versions, version)
       ? 'absent'
       : flexible && within(field.taggedVersions, version)
         ? 'tagged'
         : 'plain'
+    const codec = shapeCodec(field.shape, version, flexible, within(field.nullableVersions, version), place === 'tagged')
     return defaultValue === undefined
       ? { name, codec, place, tag, fallback: codec.zero, isDefault: codec.isDefault }
       : { name, codec, place, tag, fallback: () => defaultValue, isDefault: (value) => value === defaultValue }
@@ -153,11 +153,11 @@ function isLeftOut(member: Member, value: Struct): boolean {
   return given === undefined || member.isDefault(given)
 }
 
-function shapeCodec(shape: Shape, version: number, flexible: boolean, nullable: boolean): Codec {
+function shapeCodec(shape: Shape, version: number, flexible: boolean, nullable: boolean, tagged = false): Codec {
   switch (shape.kind) {
     case 'struct':
       return nullable
-        ? nullableStruct(structCodec(shape.fields, version, flexible))
+        ? nullableStruct(structCodec(shape.fields, version, flexible), tagged ? 0 : -1)
         : structCodec(shape.fields, version, flexible)
     case 'array':
       return arrayCodec(shapeCodec(shape.element, version, flexible, false), flexible, nullable)
@@ -288,14 +288,14 @@ function arrayCodec(element: Codec, flexible: boolean, nullable: boolean): Codec
   }
 }
 
-/** Null or present, told by one byte in front: -1 or 1. */
-function nullableStruct(codec: Codec): Codec {
+/** Null or present, told by one byte in front: -1 or 1; in a tagged field 0 or 1. */
+function nullableStruct(codec: Codec, absent: -1 | 0): Codec {
   return {
     ...codec,
     minimumSize: 1,
-    decode: (reader) => (reader.int8() < 0 ? null : codec.decode(reader)),
+    decode: (reader) => (reader.int8() <= absent ? null : codec.decode(reader)),
     encode(writer, value) {
-      writer.int8(value === null ? -1 : 1)
+      writer.int8(value === null ? absent : 1)
       if (value !== null) codec.encode(writer, value)
     },
     isDefault: (value) => value !== null && codec.isDefault(value),

@@ -8,6 +8,7 @@ import { test } from 'node:test'
 import { apis } from './apis.ts'
 import { ConsumerProtocolAssignment, ConsumerProtocolSubscription } from './consumer-protocol.ts'
 import { metadataRecordTypes } from './internal-records/cluster-metadata.ts'
+import { consumerGroupRecordTypes } from './internal-records/consumer-group-records.ts'
 import { controllerControlRecords } from './internal-records/controller-control-records.ts'
 import { GroupMetadataRecord, OffsetCommitRecord } from './internal-records/group-records.ts'
 import { ProducerSnapshot } from './internal-records/producer-snapshot.ts'
@@ -78,6 +79,10 @@ if (!existsSync(folder)) {
     [GroupMetadataRecord.value, 'GroupMetadataValue'],
     [TransactionLogRecord.key, 'TransactionLogKey'],
     [{ ...TransactionLogRecord.value, fields: transactionLogFields } as Message, 'TransactionLogValue'],
+    ...consumerGroupRecordTypes.flatMap(({ key, value }): [Message, string][] => [
+      [key as Message, key.name],
+      [value as Message, value.name],
+    ]),
     ...metadataRecordTypes.map(({ name, message }): [Message, string] => [message as Message, name]),
     ...[...controllerControlRecords.values()].map((message): [Message, string] => [message, message.name]),
   ]
@@ -138,8 +143,9 @@ function describe(path: string, type: string, nullable: boolean, tag: number | n
 /** As our notation has it. */
 function definedDefault(field: DefinedField, name: string): unknown {
   // The one liberty: nobody should have to say that a request was not throttled.
-  if (field.default === undefined) return name === 'throttleTimeMs' ? 0 : undefined
-  if (field.default === null || field.default === 'null') return null
+  // Kafka's generator takes the bare null for nothing said: the default is then that of the type.
+  if (field.default === undefined || field.default === null) return name === 'throttleTimeMs' ? 0 : undefined
+  if (field.default === 'null') return null
   const text = String(field.default)
   if (field.type === 'string') return text
   if (field.type === 'bool') return text === 'true'

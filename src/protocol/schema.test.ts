@@ -87,6 +87,15 @@ test('a tagged field that does not fill its size, or leaves it, is a DecodeError
   assert.throws(() => decode(Example, 2, '01 00 01 01 7f 01'), DecodeError)
 })
 
+test('a nullable struct in a tagged field says by a zero that it is not there', () => {
+  const fields = { cursor: struct({ id: int8() }).nullable().tagged(0, '0+') }
+  const schema = message('Tagged', { versions: '0', flexible: '0+', fields })
+  assert.equal(encode(schema, 0, { cursor: null }), '01' + '00' + '01' + '00')
+  assert.equal(encode(schema, 0, { cursor: { id: 3 } }), '01' + '00' + '03' + '01' + '03' + '00')
+  assert.deepEqual(decode(schema, 0, '01 00 01 00'), { cursor: null })
+  assert.deepEqual(decode(schema, 0, '01 00 03 01 03 00'), { cursor: { id: 3 } })
+})
+
 test('a nullable struct says by its first byte whether it is there', () => {
   const schema = message('Cursor', {
     versions: '0',

@@ -15,6 +15,8 @@ import { realClock } from '../../src/host/clock.ts'
 import { realRandom, seededRandom } from '../../src/host/random.ts'
 import { realNetwork } from '../../src/host/real-network.ts'
 import { KafkaError } from '../../src/protocol/error-codes.ts'
+import { javaCommand } from './apache-kafka.ts'
+import { mustRun } from './command.ts'
 
 export const GROUP = 'readers'
 /** Of the records in `codecs`, what the group has read. */
@@ -120,6 +122,13 @@ export async function readInGroup(client: ClusterClient, count: number): Promise
   )
   await consumer.close()
   return seen
+}
+
+/** A group of the new protocol (KIP-848), by Java's consumer: it reads three records of `stamped`. */
+export async function readWithNewProtocol(bootstrapServers: string, group: string): Promise<void> {
+  const args = ['--bootstrap-server', bootstrapServers, '--topic', 'stamped', '--group', group, '--from-beginning']
+  const options = ['--max-messages', '3', '--command-property', 'group.protocol=consumer']
+  await mustRun(await javaCommand('org.apache.kafka.tools.consumer.ConsoleConsumer', [...args, ...options]))
 }
 
 async function writeTransactions(client: ClusterClient, open: boolean): Promise<void> {

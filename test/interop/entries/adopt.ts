@@ -14,13 +14,24 @@ import { temporaryDirectory } from '../../support/temporary-directory.ts'
 import { javaCommand, kafkaClassPath } from '../apache-kafka.ts'
 import { mustRun, runCommand } from '../command.ts'
 import { runCases, type Suite } from '../suite.ts'
-import { connect, GROUP, GROUP_HAS_READ, readAll, readInGroup, TRANSACTIONAL_ID, writeVariedData } from '../varied-data.ts'
+import {
+  connect,
+  GROUP,
+  GROUP_HAS_READ,
+  readAll,
+  readInGroup,
+  readWithNewProtocol,
+  TRANSACTIONAL_ID,
+  writeVariedData,
+} from '../varied-data.ts'
 
 const KAFKA_CONFIG = {
   'group.initial.rebalance.delay.ms': '0',
   // Within a minute of DeleteRecords a Kafka that is killed forgets where the log starts.
   'log.flush.start.offset.checkpoint.interval.ms': '100',
   'log.initial.task.delay.ms': '0',
+  // So small that there is a snapshot of the metadata, and more behind it.
+  'metadata.log.max.record.bytes.between.snapshots': '4000',
 }
 const NEW_GROUP = 'of the new protocol'
 const TOOL_JVM = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Dmoldau.log.level=ERROR']
@@ -52,7 +63,7 @@ async function adopted({ signal, directories }: End): Promise<undefined> {
   let before: Seen
   try {
     await writeVariedData(kafka.bootstrapServers, { open: signal === 'SIGKILL' })
-    await readWithJava(kafka)
+    await readWithNewProtocol(kafka.bootstrapServers, NEW_GROUP)
     await configure(kafka)
     before = await see(kafka)
     const refused = await moldau(['adopt', ...sources, '--data-dir', at('data')])
@@ -96,13 +107,6 @@ async function adopted({ signal, directories }: End): Promise<undefined> {
 }
 
 const moldau = (args: readonly string[]) => runCommand([process.execPath, join(root, 'bin', 'moldau'), ...args])
-
-/** A group of the new protocol (KIP-848), which nobody but Java speaks to the end yet. */
-async function readWithJava({ bootstrapServers }: BrokerProcess): Promise<void> {
-  const args = `--bootstrap-server ${bootstrapServers} --topic stamped --from-beginning --max-messages 3 --command-property group.protocol=consumer`
-  const words = [...args.split(' '), '--group', NEW_GROUP]
-  await mustRun(await javaCommand('org.apache.kafka.tools.consumer.ConsoleConsumer', words, TOOL_JVM))
-}
 
 /** Configuration of all kinds, with some that we have no place for. */
 async function configure({ bootstrapServers }: BrokerProcess): Promise<void> {

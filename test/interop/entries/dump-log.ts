@@ -10,7 +10,7 @@ import { temporaryDirectory } from '../../support/temporary-directory.ts'
 import { javaCommand, kafkaClassPath } from '../apache-kafka.ts'
 import { runCommand } from '../command.ts'
 import { runCases, type Suite } from '../suite.ts'
-import { writeVariedData } from '../varied-data.ts'
+import { readWithNewProtocol, writeVariedData } from '../varied-data.ts'
 
 const CONFIG = {
   'group.initial.rebalance.delay.ms': '0',
@@ -67,6 +67,7 @@ async function onData(
   const broker = await startBrokerProcess(directory.path, { ...options, config: CONFIG })
   try {
     await writeVariedData(broker.bootstrapServers, { open: true })
+    if (options.apacheKafka === true) await readWithNewProtocol(broker.bootstrapServers, 'of the new protocol')
     await use(broker, directory.path)
   } finally {
     await broker.kill()
