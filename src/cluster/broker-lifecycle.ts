@@ -15,6 +15,8 @@ import { type Lease, type MetadataStore, OutcomeUnknown, type Revision, StoreErr
 
 /** Pause after a store or a controller that does not answer. */
 const RETRY_MS = 250
+/** How soon a broker reports while another one stops. */
+const STOPPING_BEAT_MS = 20
 /** How much longer than asked for a lease may live in the store. */
 const LEASE_SLACK_MS = 3_000
 
@@ -59,6 +61,8 @@ export class BrokerLifecycle {
   private lastEpoch = -1
   private beating: Timer | undefined
   private beatUnderWay = false
+  /** Replicas are as the image wants them: there is something to report. */
+  private serving = false
   private stopping = false
   /** What the controller has said to the wish to stop. */
   private mayStop = false
@@ -85,27 +89,42 @@ export class BrokerLifecycle {
   }
 
   /**
-   * Resolves when the cluster knows this broker, and it may lead.
+   * Resolves when the image says that the cluster knows this process: from there on, and not before, what the image asks of this broker is
+   * meant for it.
    * @throws {KafkaError} DUPLICATE_BROKER_REGISTRATION where another process has the id, REQUEST_TIMED_OUT
    */
-  async start(endpoints: readonly BrokerEndpoint[]): Promise<void> {
-    const { clock, times, publisher, node } = this.options
+  async register(endpoints: readonly BrokerEndpoint[]): Promise<void> {
+    const { clock, times, publisher } = this.options
     const deadlineMs = clock.monotonicMs() + times.registrationMs
     this.endpoints = endpoints
     await this.takeLease(deadlineMs)
     this.unfollow = publisher.onChange((image) => this.follow(image))
     this.follow(publisher.image)
-    const isServing = () => {
-      const broker = publisher.image.broker(node.id)
-      return broker?.epoch === this.lastEpoch && !broker.fenced
-    }
-    while (!isServing()) {
+    await this.untilKnown(() => this.isRegistered(), deadlineMs)
+  }
+
+  /** The replicas are there: resolves when this broker may lead. @throws {KafkaError} REQUEST_TIMED_OUT */
+  async serve(): Promise<void> {
+    const { clock, times, publisher, node } = this.options
+    this.serving = true
+    this.beatSoon(0)
+    const mayLead = () => this.isRegistered() && publisher.image.broker(node.id)?.fenced === false
+    await this.untilKnown(mayLead, clock.monotonicMs() + times.registrationMs)
+  }
+
+  private isRegistered(): boolean {
+    const { publisher, node } = this.options
+    return this.held !== undefined && publisher.image.broker(node.id)?.epoch === this.held.epoch
+  }
+
+  private async untilKnown(condition: () => boolean, deadlineMs: number): Promise<void> {
+    const { clock, times, node } = this.options
+    while (!condition()) {
       const leftMs = deadlineMs - clock.monotonicMs()
-      if (this.closed || leftMs <= 0)
-        throw new KafkaError(
-          'REQUEST_TIMED_OUT',
-          `no controller has registered broker ${node.id} within ${times.registrationMs} ms`,
-        )
+      if (this.closed || leftMs <= 0) {
+        const problem = `no controller has registered broker ${node.id} within ${times.registrationMs} ms`
+        throw new KafkaError('REQUEST_TIMED_OUT', problem)
+      }
       await this.something(leftMs)
     }
   }
@@ -235,11 +254,13 @@ export class BrokerLifecycle {
     }
     const broker = image.broker(node.id)
     if (held !== undefined && broker?.epoch === held.epoch && broker.fenced) this.beatSoon(0)
+    // Somebody waits for all others to know that it leads no more.
+    else if (image.brokers().some((other) => other.inControlledShutdown && !other.fenced)) this.beatSoon(STOPPING_BEAT_MS)
     this.wake()
   }
 
   private beatSoon(delayMs: number): void {
-    if (this.closed) return
+    if (this.closed || !this.serving) return
     this.beating?.cancel()
     this.beating = this.options.clock.timer(delayMs, () => void this.beat())
   }
@@ -252,7 +273,7 @@ export class BrokerLifecycle {
     let again = times.heartbeatMs
     try {
       // Before its own registration is in the image, this broker does not know what it is to do.
-      if (held !== undefined && publisher.image.broker(node.id)?.epoch === held.epoch && applied() >= held.created) {
+      if (held !== undefined && this.isRegistered() && applied() >= held.created) {
         const { errorCode, shouldShutDown } = await sendHeartbeat({
           brokerId: node.id,
           brokerEpoch: BigInt(held.epoch),
@@ -263,7 +284,7 @@ export class BrokerLifecycle {
           cordonedLogDirs: null,
         })
         if (errorCode === ErrorCode.NONE && shouldShutDown === true && this.stopping) this.mayStop = true
-        if (errorCode !== ErrorCode.NONE) again = RETRY_MS
+        if (errorCode !== ErrorCode.NONE || applied() < publisher.image.revision) again = RETRY_MS
       } else again = RETRY_MS
       await memory.setRevision(publisher.image.revision)
     } catch {

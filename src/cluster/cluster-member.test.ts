@@ -141,9 +141,8 @@ class TestCluster {
         },
       }),
     )
-    node.started = node.metadata.setEndpoints([
-      { name: 'PLAINTEXT', host: `host${id}`, port: 9092, securityProtocol: 'PLAINTEXT' },
-    ])
+    const endpoint = { name: 'PLAINTEXT', host: `host${id}`, port: 9092, securityProtocol: 'PLAINTEXT' }
+    node.started = node.metadata.setEndpoints([endpoint]).then(() => node.metadata.serve())
     node.started.catch(() => {})
     return node
   }

@@ -113,9 +113,14 @@ export class ClusterMember {
     this.applied = applied
   }
 
-  /** Resolves when this broker may lead. @throws {KafkaError} DUPLICATE_BROKER_REGISTRATION, REQUEST_TIMED_OUT */
-  start(endpoints: readonly BrokerEndpoint[]): Promise<void> {
-    return this.lifecycle.start(endpoints)
+  /** Resolves when the image knows this process. @throws {KafkaError} DUPLICATE_BROKER_REGISTRATION, REQUEST_TIMED_OUT */
+  register(endpoints: readonly BrokerEndpoint[]): Promise<void> {
+    return this.lifecycle.register(endpoints)
+  }
+
+  /** Resolves when this broker may lead. @throws {KafkaError} REQUEST_TIMED_OUT */
+  serve(): Promise<void> {
+    return this.lifecycle.serve()
   }
 
   /** Hands over what this broker leads. False where that took too long. */

@@ -355,11 +355,17 @@ export class ClusterMetadata {
   }
 
   /**
-   * Tells where this node listens, once it does. A member of a cluster takes its place by it: resolves when it may lead.
+   * Tells where this node listens, once it does. A member of a cluster takes its place by it: resolves when the image knows this process.
+   * What the image asked of its broker before that was asked of an earlier one, and is not to be done.
    * @throws {KafkaError} DUPLICATE_BROKER_REGISTRATION where the id is in use, REQUEST_TIMED_OUT
    */
   setEndpoints(endpoints: readonly BrokerEndpoint[]): Promise<void> {
-    return 'member' in this.seat ? this.seat.member.start(endpoints) : this.register(endpoints, true)
+    return 'member' in this.seat ? this.seat.member.register(endpoints) : this.register(endpoints, true)
+  }
+
+  /** All replicas are as the image wants them: resolves when this broker may lead. @throws {KafkaError} REQUEST_TIMED_OUT */
+  async serve(): Promise<void> {
+    if ('member' in this.seat) await this.seat.member.serve()
   }
 
   /** Up to which revision this broker has done what the metadata asks of it: its leaders lead, its followers follow. */
