@@ -13,6 +13,8 @@ const EVICTABLE_AFTER_MS = 120_000
 const INITIAL_EPOCH = 0
 const FINAL_EPOCH = -1
 const NO_SESSION = 0
+/** In the place of a follower's high watermark: it does not say. */
+const UNSAID = 0x7fff_ffff_ffff_ffffn
 
 type RequestedPartition = FetchRequest['topics'][number]['partitions'][number]
 type TopicResponse = ResponseInput<typeof Fetch>['responses'][number]
@@ -29,8 +31,8 @@ export interface FetchPartition {
   maxBytes: number
   /** Where a follower's log starts; -1 for consumers. */
   logStartOffset: bigint
-  /** What a follower knew when it last named the partition; the largest int64 where it does not say. */
-  knownHighWatermark: bigint
+  /** A follower that says how much it knows is told of more at once (KIP-1166). */
+  wantsHighWatermark: boolean
   /** What the client was told last: an incremental answer leaves out what has not changed. */
   toldHighWatermark: bigint
   toldLogStartOffset: bigint
@@ -129,7 +131,9 @@ export class FetchSessions {
         known.lastFetchedEpoch = partition.lastFetchedEpoch
         known.maxBytes = partition.maxBytes
         known.logStartOffset = partition.logStartOffset
-        known.knownHighWatermark = partition.knownHighWatermark
+        known.wantsHighWatermark = partition.wantsHighWatermark
+        // An answer may have been dropped on the way: what counts is what the follower says.
+        if (partition.wantsHighWatermark) known.toldHighWatermark = partition.toldHighWatermark
       }
     }
   }
@@ -174,6 +178,7 @@ function requested(request: FetchRequest, usesIds: boolean, topicName: (topicId:
 }
 
 function newPartition(topic: string, topicId: string, partition: RequestedPartition): FetchPartition {
+  const wantsHighWatermark = partition.highWatermark !== UNSAID
   return {
     topic,
     topicId,
@@ -183,8 +188,8 @@ function newPartition(topic: string, topicId: string, partition: RequestedPartit
     lastFetchedEpoch: partition.lastFetchedEpoch,
     maxBytes: partition.partitionMaxBytes,
     logStartOffset: partition.logStartOffset,
-    knownHighWatermark: partition.highWatermark,
-    toldHighWatermark: -1n,
+    wantsHighWatermark,
+    toldHighWatermark: wantsHighWatermark ? partition.highWatermark : -1n,
     toldLogStartOffset: -1n,
   }
 }

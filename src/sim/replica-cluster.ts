@@ -40,6 +40,8 @@ export interface ReplicaClusterOptions {
   readonly racks?: Readonly<Record<number, string>>
   /** replica.selector.class and the like. */
   readonly settings?: Readonly<Record<string, string>>
+  /** Newest batches of a broker that are kept in memory. Default: many. */
+  readonly cacheBytes?: number
   readonly onEvent?: (brokerId: number, event: ReplicationEvent) => void
 }
 
@@ -289,6 +291,7 @@ export class ReplicaBroker {
       random: simulation.stream('logs'),
       directories: ['/data'],
       config: () => options.config,
+      limits: options.cacheBytes === undefined ? {} : { cacheBytes: options.cacheBytes },
       report: () => {},
     })
   }

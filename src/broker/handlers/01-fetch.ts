@@ -195,9 +195,7 @@ class Reading {
     this.bytes += size
     this.left -= size
     // So that followers serve what is committed without waiting for the next records (KIP-1166).
-    const { knownHighWatermark, toldHighWatermark } = requested
-    const known = toldHighWatermark > knownHighWatermark ? toldHighWatermark : knownHighWatermark
-    if (this.reader.replicaId >= 0 && partition.highWatermark > known) this.urgent = true
+    if (requested.wantsHighWatermark && partition.highWatermark > requested.toldHighWatermark) this.urgent = true
     this.found.push({
       partition: requested,
       response: this.response(requested, partition, result?.chunks ?? NO_RECORDS, aborted),

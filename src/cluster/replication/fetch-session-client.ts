@@ -12,7 +12,7 @@ export interface WantedPartition {
   readonly lastFetchedEpoch: number
   readonly logStartOffset: bigint
   readonly partitionMaxBytes: number
-  /** What the follower knows: it is answered when there is a higher one. No reason by itself to name the partition again. */
+  /** What the follower knows: it is answered when there is a higher one. */
   readonly highWatermark: bigint
 }
 
@@ -85,7 +85,8 @@ function isSame(told: WantedPartition | undefined, wanted: WantedPartition): boo
     told.fetchOffset === wanted.fetchOffset &&
     told.currentLeaderEpoch === wanted.currentLeaderEpoch &&
     told.lastFetchedEpoch === wanted.lastFetchedEpoch &&
-    told.logStartOffset === wanted.logStartOffset
+    told.logStartOffset === wanted.logStartOffset &&
+    told.highWatermark === wanted.highWatermark
   )
 }
 
