@@ -5,7 +5,7 @@ import { type ClusterAccess, ClusterMetadata } from '../cluster/cluster-metadata
 import { ConnectionLink } from '../cluster/controller-link.ts'
 import type { BrokerEndpoint } from '../cluster/metadata-records.ts'
 import { Peers } from '../cluster/peers.ts'
-import { ReplicaManager } from '../cluster/replication/replica-manager.ts'
+import { ReplicaManager, type ReplicationOptions } from '../cluster/replication/replica-manager.ts'
 import type { MetadataStore } from '../cluster/store/metadata-store.ts'
 import type { BrokerConfig } from '../config/effective.ts'
 import { type ListenerConfig, parseListeners } from '../config/listeners.ts'
@@ -27,6 +27,8 @@ import { announcedApis } from './handlers/all-handlers.ts'
 import { logEventLines, METADATA_DIRECTORY } from './log-event-lines.ts'
 import { logTuningOf } from './log-tuning-of.ts'
 import { SocketServer } from './network/socket-server.ts'
+import { replicationEventLines } from './replication-event-lines.ts'
+import { replicationSettingsOf } from './replication-settings.ts'
 import { RequestDispatcher } from './request-dispatcher.ts'
 import type { Services } from './services.ts'
 import { diskStartError, listenError } from './start-error.ts'
@@ -157,9 +159,18 @@ class Parts {
       report: logEventLines(logger),
     })
     this.logs = logs
-    const replicas = new ReplicaManager({ nodeId: this.nodeId, clock, logs, logConfig })
+    const replicas = new ReplicaManager({
+      nodeId: this.nodeId,
+      clock,
+      logs,
+      logConfig,
+      minInsyncReplicas: (topic) => metadata.topicConfig(topic).get('min.insync.replicas'),
+      replication: this.replication(metadata),
+      report: replicationEventLines(logger),
+    })
     this.replicas = replicas
-    await replicas.load(metadata.image())
+    const loaded = metadata.image()
+    await replicas.load(loaded)
     logs.start({
       retentionCheckMs: Number(config.get('log.retention.check.interval.ms')),
       checkpointMs: config.get('log.flush.offset.checkpoint.interval.ms'),
@@ -179,10 +190,10 @@ class Parts {
     this.peers = peers
     const coordinators = new Coordinators({ nodeId: this.nodeId, clock, random, logger, config, metadata, replicas, peers })
     this.coordinators = coordinators
-    coordinators.follow(metadata.image())
+    coordinators.follow(loaded)
 
     const applied = new AppliedImage(
-      metadata.image(),
+      loaded,
       async (image, delta) => {
         await replicas.apply(image, delta)
         coordinators.follow(image, delta)
@@ -190,6 +201,8 @@ class Parts {
       (error) => logger.error(`a change of metadata could not be applied: ${(error as Error).message}`),
     )
     metadata.onChange((image, delta) => applied.next(image, delta))
+    // The cluster does not wait until our logs are loaded.
+    if (metadata.image() !== loaded) applied.next(metadata.image(), metadata.image().since(loaded))
     const topics = new TopicCreation({ metadata, image: () => applied.current, caughtUp: () => applied.caughtUp() })
     metadata.setApplied(() => applied.current.revision)
     const addresses = new BrokerAddresses({
@@ -241,6 +254,19 @@ class Parts {
     }
     await this.metadata!.setEndpoints(endpoints)
     return reachable!
+  }
+
+  private replication(metadata: ClusterMetadata): ReplicationOptions | undefined {
+    const { config, network, random } = this.options
+    if (!metadata.isCluster) return undefined
+    return {
+      network,
+      random,
+      brokerEpoch: () => metadata.brokerEpoch,
+      isrChanges: metadata.isrChanges,
+      settings: () => replicationSettingsOf(metadata.brokerConfig()),
+      listener: config.get('inter.broker.listener.name') ?? undefined,
+    }
   }
 
   private clusterAccess(): ClusterAccess | undefined {

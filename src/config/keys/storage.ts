@@ -172,7 +172,6 @@ export const STORAGE_KEYS = {
   'min.insync.replicas': int(1, 'Default of the topic key of the same name.', {
     min: 1,
     dynamic: 'cluster',
-    honoured: 'accepted',
   }),
   'num.partitions': int(1, 'Partitions of a new topic that does not say how many.', { min: 1 }),
   'num.recovery.threads.per.data.dir': int(2, 'Threads that recover logs.', { min: 1, dynamic: 'cluster', honoured: 'accepted' }),

@@ -134,7 +134,6 @@ export const TOPIC_KEYS = {
   'min.insync.replicas': int(1, 'In-sync replicas without which acks=all is refused.', {
     min: 1,
     broker: 'min.insync.replicas',
-    honoured: { accepted: 'a partition has one replica, and as in Kafka no more can be asked for than there are' },
   }),
   preallocate: boolean(false, 'Reserve the whole file of a new segment on disk.', {
     broker: 'log.preallocate',
