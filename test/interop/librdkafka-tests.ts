@@ -1,11 +1,11 @@
-// librdkafka's own tests that need a broker, one process per case. Those that use transactions, ACLs or several brokers are among
+// librdkafka's own tests that need a broker, one process per case. Those that use ACLs or several brokers are among
 // them too: they say what is still to come.
 
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
-import { javaCommand } from './apache-kafka.ts'
-import { runCommand } from './command.ts'
+import { javaCommand, kafkaClassPath } from './apache-kafka.ts'
+import { mustRun, runCommand } from './command.ts'
 import { type Librdkafka, librdkafka } from './librdkafka-source.ts'
 import type { CaseResult, Suite } from './suite.ts'
 
@@ -17,8 +17,20 @@ const SCRIPTS = { 'kafka-topics.sh': 'org.apache.kafka.tools.TopicCommand', 'kaf
 /** What a case needs of the broker: the runner leaves out the cases of other scenarios. */
 export type Scenario = 'default' | 'noautocreate'
 
+interface SuiteOptions {
+  /** Of all, those whose names match. */
+  readonly cases?: RegExp
+  /** They get topics of one replica, however many they ask for: there is one broker. */
+  readonly oneReplica?: boolean
+}
+
 /** `flags` are the runner's, beside those that every entry gives. */
-export function librdkafkaSuite(scenario: Scenario, config: Suite['config'], flags: readonly string[] = []): Suite {
+export function librdkafkaSuite(
+  scenario: Scenario,
+  config: Suite['config'],
+  flags: readonly string[] = [],
+  { cases = /./, oneReplica = false }: SuiteOptions = {},
+): Suite {
   return {
     // As the project's own test clusters have it.
     config: { 'num.partitions': '4', 'group.initial.rebalance.delay.ms': '0', ...config },
@@ -40,20 +52,34 @@ export function librdkafkaSuite(scenario: Scenario, config: Suite['config'], fla
         TEST_SCENARIO: scenario,
         BROKERS: target.bootstrapServers,
         KAFKA_PATH: directory.path,
+        ...(oneReplica && { LD_PRELOAD: await buildOneReplica(directory.path) }),
       }
       for (const name of await brokerCases(built, scenario))
-        if (only.test(name)) yield await runCase(name, built, flags, environment)
+        if (cases.test(name) && only.test(name)) yield await runCase(name, built, flags, environment)
     },
   }
 }
 
-/** Some cases create topics with Kafka's own scripts, expected in KAFKA_PATH/bin. */
+async function buildOneReplica(directory: string): Promise<string> {
+  const library = join(directory, 'one-replica.so')
+  await mustRun(['gcc', '-shared', '-fPIC', '-o', library, join(import.meta.dirname, 'one-replica.c'), '-ldl'])
+  return library
+}
+
+/**
+ * Some cases create topics with Kafka's own scripts, expected in KAFKA_PATH/bin; some run Java programs of theirs, which are compiled
+ * with the jars in KAFKA_PATH/libs.
+ */
 async function writeKafkaScripts(directory: string): Promise<void> {
   await mkdir(join(directory, 'bin'))
   for (const [name, mainClass] of Object.entries(SCRIPTS)) {
     const command = (await javaCommand(mainClass, [])).map((word) => `'${word}'`).join(' ')
     await writeFile(join(directory, 'bin', name), `#!/bin/sh\nexec ${command} "$@"\n`, { mode: 0o755 })
   }
+  const classPath = await kafkaClassPath()
+  const runClass = `#!/bin/sh\nexec java -cp "$CLASSPATH:${classPath}" "$@"\n`
+  await writeFile(join(directory, 'bin', 'kafka-run-class.sh'), runClass, { mode: 0o755 })
+  await symlink(join(classPath.split(':')[0]!, 'libs'), join(directory, 'libs'))
 }
 
 /**
