@@ -147,7 +147,24 @@ export class ReplicaManager {
   /** Takes over what the logs on disk and the image have in common, and makes what is missing. */
   async load(image: MetadataImage): Promise<void> {
     this.image = image
-    await this.turns.take(() => all(image.topics().map((topic) => this.assume(topic, () => false))))
+    await this.turns.take(async () => {
+      await this.setStraysAside(image)
+      await all(image.topics().map((topic) => this.assume(topic, () => false)))
+    })
+  }
+
+  /** Logs that no topic owns, by name and id: kept under another name, never deleted, for somebody may have put them there. */
+  private async setStraysAside(image: MetadataImage): Promise<void> {
+    const { logs } = this.options
+    for (const { topic, topicId, partition } of [...logs.logs()]) {
+      if (image.topic(topic)?.id === topicId && image.partition(topic, partition) !== undefined) continue
+      try {
+        await logs.setAside(topic, partition)
+      } catch (error) {
+        // Where the disk does not let it, the log stays where it is, served to nobody.
+        if (!(error instanceof KafkaError)) throw error
+      }
+    }
   }
 
   /** Resolves when logs are made and taken away: then the image may be shown to clients. */
@@ -181,7 +198,12 @@ export class ReplicaManager {
           else await this.removeLeftover(topic, index)
           return
         }
-        const partition = present ?? (await this.createOrNote(topic, index, isNew(keyOf(topic, index))))
+        let partition = present ?? (await this.createOrNote(topic, index, isNew(keyOf(topic, index))))
+        if (partition !== undefined && this.mayFetchAnew(partition, record)) {
+          this.context.report({ event: 'replica-fetched-anew', topic: topic.name, partition: index, error: partition.failure! })
+          await this.drop(partition, partition.failure!)
+          partition = await this.createOrNote(topic, index, true)
+        }
         if (partition !== undefined) await this.assumeRole(partition, record)
       }),
     )
@@ -196,6 +218,13 @@ export class ReplicaManager {
       if (record.leader === NO_LEADER || partition.failure !== undefined) this.fetchers?.unfollow(partition)
       else this.fetchers?.follow(partition, record.leader)
     }
+  }
+
+  /** Its bytes are damaged, though its disk is well, and nobody counts on it any more: another replica has them all. */
+  private mayFetchAnew({ failure, log }: Partition, { leader, isr, elr }: PartitionRecord): boolean {
+    const { nodeId } = this.options
+    if (failure === undefined || log.failed === undefined || log.logDirectory.state !== 'online') return false
+    return leader !== NO_LEADER && !isr.includes(nodeId) && !elr.includes(nodeId)
   }
 
   /** Undefined where the disk does not let it: the others go on, and whoever asks for this one is told. */
@@ -227,9 +256,9 @@ export class ReplicaManager {
     const { logConfig, logs, minInsyncReplicas } = this.options
     const config = logConfig(topic.name)
     let log: PartitionLog | undefined = logs.get(topic.name, index)
-    // Left over from a topic of the same name that was deleted while the broker was down.
+    // Of another topic of the same name.
     if (log !== undefined && log.topicId !== topic.id) {
-      await logs.delete(topic.name, index)
+      await logs.setAside(topic.name, index)
       log = undefined
     }
     if (log === undefined && !isNew && logs.isPartial) {
