@@ -11,6 +11,7 @@ import {
   type TransactionMarker,
 } from '../coordinators/runtime/ports.ts'
 import type { Clock } from '../host/clock.ts'
+import { KafkaError } from '../protocol/error-codes.ts'
 import { RecordBatchBuilder } from '../protocol/records/batch-builder.ts'
 import { isControl, isTransactional, lastOffset, producerEpoch, producerId } from '../protocol/records/batch-header.ts'
 import { endTransactionMarker, readControlRecord } from '../protocol/records/control-record.ts'
@@ -22,12 +23,15 @@ const LOAD_BYTES = 5 * 1024 * 1024
 
 export class PartitionCoordinatorLog implements CoordinatorLog {
   private readonly partition: Partition
+  /** Of the leadership that the coordinator has: what it knows is of no use in another. */
+  private readonly leaderEpoch: number
   private readonly clock: Clock
   private readonly timeoutMs: number
 
   /** `timeoutMs`: how long an append may take. */
   constructor(partition: Partition, clock: Clock, timeoutMs: number) {
     this.partition = partition
+    this.leaderEpoch = partition.leaderEpoch
     this.clock = clock
     this.timeoutMs = timeoutMs
   }
@@ -35,8 +39,14 @@ export class PartitionCoordinatorLog implements CoordinatorLog {
   async append(entries: readonly LogEntry[]): Promise<void> {
     const batches = batchesOf(entries, BigInt(this.clock.wallMs()))
     const bytes = batches.length === 1 ? batches[0] : Buffer.concat(batches)
+    this.requireLeadership()
     const { lastOffset } = this.partition.append(bytes, { origin: 'coordinator' })
     await this.partition.awaitAcks(-1, lastOffset + 1n, this.clock.monotonicMs() + this.timeoutMs)
+  }
+
+  private requireLeadership(): void {
+    const { partition, leaderEpoch } = this
+    if (partition.leader?.leaderEpoch !== leaderEpoch) throw partition.failure ?? new KafkaError('NOT_LEADER_OR_FOLLOWER')
   }
 
   async load(replay: ReplayRecord, replayMarker: (marker: TransactionMarker) => void): Promise<void> {
@@ -66,6 +76,7 @@ export class PartitionCoordinatorLog implements CoordinatorLog {
         }
       }
     }
+    this.requireLeadership()
     await this.partition.awaitAcks(-1, end, this.clock.monotonicMs() + this.timeoutMs)
   }
 }

@@ -27,6 +27,8 @@ export function replicationEventLines(logger: Logger): (event: ReplicationEvent)
         return logger.error(
           `${partition}: does not lead in epoch ${event.leaderEpoch}, for its log has records of epoch ${event.latestEpoch}: were the metadata restored from a backup?`,
         )
+      case 'replica-fetched-anew':
+        return logger.error(`${partition}: thrown away, and fetched anew from its leader: ${event.error.message}`)
       case 'replica-failed':
         return logger.error(`${partition}: not served: ${event.error.message}`)
       case 'fetch-failed':

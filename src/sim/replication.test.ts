@@ -348,6 +348,33 @@ test('a disk that fails takes its replica out, and the others go on', async () =
   assert.deepEqual(cluster.record().isr, [1, 3])
 })
 
+test('a replica whose synced bytes are damaged is fetched anew; where nobody else has them, it is not served', async () => {
+  for (const replicas of [[1, 2], [2]]) {
+    const events: string[] = []
+    const cluster = await clusterOf({ replicas, log: { flushPolicy: 'group' }, onEvent: (_id, { event }) => events.push(event) })
+    const leader = await led(cluster)
+    const produced = ['a', 'b', 'c'].map((value) => produce(leader, value))
+    await until(cluster, 'the acknowledgements', () => produced.every(({ outcome }) => outcome === 'there'))
+    const damaged = cluster.broker(2)
+    await cluster.simulation.settle(damaged.logs.checkpoint())
+    dies(cluster, 2)
+    const path = '/data/t-0/00000000000000000000.log'
+    // Where the second batch says how long it is.
+    const size = cluster.disk(2).peek(path)!.length / 3
+    for (let bit = 0; bit < 7; bit++) cluster.disk(2).flip(path, size + 8, bit)
+    await comesBack(cluster, 2)
+    if (replicas.length > 1) {
+      await until(cluster, 'the whole ISR', () => cluster.record().isr.length === 2)
+      assert.ok(events.includes('replica-fetched-anew'))
+      assert.deepEqual(await replicasAgree(cluster), ['0:a', '0:b', '0:c'])
+    } else {
+      await cluster.simulation.advance(1000)
+      assert.equal(cluster.broker(2).partition()!.failure?.code, 'KAFKA_STORAGE_ERROR')
+      assert.equal(cluster.disk(2).peek(path)!.length, 3 * size)
+    }
+  }
+})
+
 test('who is told to lead in an epoch that its own log has seen refuses, and says so', async () => {
   const events: string[] = []
   const cluster = await clusterOf({ onEvent: (_id, { event }) => events.push(event) })

@@ -18,6 +18,8 @@ export type ReplicationEvent =
   | ({ readonly event: 'log-restarted'; readonly at: bigint } & OfPartition)
   /** Told to lead in an epoch that has been, by this replica's own log: the metadata went back in time. It does not lead. */
   | ({ readonly event: 'leadership-refused'; readonly leaderEpoch: number; readonly latestEpoch: number } & OfPartition)
+  /** Damaged bytes; another replica has them all. */
+  | ({ readonly event: 'replica-fetched-anew'; readonly error: Error } & OfPartition)
   | ({ readonly event: 'replica-failed'; readonly error: Error } & OfPartition)
   /** A partition could not be fetched. Tried again. */
   | ({ readonly event: 'fetch-failed'; readonly leader: number; readonly error: Error } & OfPartition)
