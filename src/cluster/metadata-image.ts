@@ -186,6 +186,11 @@ export class MetadataImage {
     return this.parts.controller
   }
 
+  /** Brokers come and go by leases. On a single node there are none to speak of. */
+  get isCluster(): boolean {
+    return this.parts.controller !== null && this.parts.controller.brokerEpoch >= 0
+  }
+
   /** `epoch:commits` of the controllers so far; '' before the first. */
   get controllerSequence(): string {
     return this.parts.controllerSequence

@@ -10,6 +10,7 @@ import type {
 } from '../../protocol/messages/44-incremental-alter-configs.ts'
 import type { MetadataImage } from '../metadata-image.ts'
 import { encodeRecord, keys } from '../metadata-records.ts'
+import { withoutNeedlessElr } from './cluster-defaults.ts'
 import { type ConfigResource, checkConfigs, resourceOf } from './config-rules.ts'
 import type { Decision, DecisionContext, Step } from './decision.ts'
 
@@ -39,7 +40,7 @@ export function incrementalAlterConfigs(
     refuseRepeated(resource.configs)
     const nulls = resource.configs.filter(({ configOperation, value }) => configOperation !== OPERATION.delete && value === null)
     if (nulls.length > 0) throw new KafkaError('INVALID_REQUEST', `${names(nulls)} has no value`)
-    const target = resourceOf(resource.resourceType, resource.resourceName, context)
+    const target = resourceOf(image, resource.resourceType, resource.resourceName, context)
     const texts = new Map(image.config(target.type, target.name))
     for (const change of resource.configs) applyChange(texts, target, change, context)
     checkConfigs(
@@ -49,7 +50,7 @@ export function incrementalAlterConfigs(
       resource.configs.map(({ name }) => name),
       context,
     )
-    return stepFor(target, texts)
+    return [...withoutNeedlessElr(image, target, texts, context.config), stepFor(target, texts)]
   })
 }
 
@@ -63,17 +64,17 @@ export function alterConfigs(
     refuseRepeated(resource.configs)
     const nulls = resource.configs.filter(({ value }) => value === null)
     if (nulls.length > 0) throw new KafkaError('INVALID_REQUEST', `${names(nulls)} has no value`)
-    const target = resourceOf(resource.resourceType, resource.resourceName, context)
+    const target = resourceOf(image, resource.resourceType, resource.resourceName, context)
     const texts = new Map(resource.configs.map(({ name, value }) => [name, value!]))
     checkConfigs(image, target, texts, [...texts.keys()], context)
-    return stepFor(target, texts)
+    return [...withoutNeedlessElr(image, target, texts, context.config), stepFor(target, texts)]
   })
 }
 
 function alter<R extends { readonly resourceType: number; readonly resourceName: string }>(
   resources: readonly R[],
   validateOnly: boolean,
-  decide: (resource: R) => Step,
+  decide: (resource: R) => Step[],
 ): Decision<AlteredResourceResult[]> {
   const steps: Step[] = []
   const reply = resources.map((resource): AlteredResourceResult => {
@@ -81,7 +82,7 @@ function alter<R extends { readonly resourceType: number; readonly resourceName:
     try {
       const equal = resources.filter((other) => other.resourceType === resourceType && other.resourceName === resourceName)
       if (equal.length > 1) throw new KafkaError('INVALID_REQUEST', `The request names '${resourceName}' ${equal.length} times`)
-      steps.push(decide(resource))
+      steps.push(...decide(resource))
       return { errorCode: ErrorCode.NONE, errorMessage: null, resourceType, resourceName }
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error

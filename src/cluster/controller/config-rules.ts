@@ -9,6 +9,7 @@ import { parseConfigValue } from '../../config/value.ts'
 import { type ErrorName, KafkaError } from '../../protocol/error-codes.ts'
 import type { MetadataImage } from '../metadata-image.ts'
 import { type ConfigResourceType, RESOURCE_TYPES } from '../metadata-records.ts'
+import { checkMinIsr } from './cluster-defaults.ts'
 import type { DecisionContext } from './decision.ts'
 import { topicNameProblem } from './topic-name.ts'
 
@@ -18,14 +19,20 @@ export interface ConfigResource {
 }
 
 /** @throws {KafkaError} INVALID_REQUEST, INVALID_TOPIC_EXCEPTION */
-export function resourceOf(resourceType: number, name: string, { brokerId }: DecisionContext): ConfigResource {
+export function resourceOf(
+  image: MetadataImage,
+  resourceType: number,
+  name: string,
+  { brokerId }: DecisionContext,
+): ConfigResource {
   switch (resourceType) {
     case RESOURCE_TYPES.topic:
       if (name === '') throw new KafkaError('INVALID_REQUEST', 'Topics have no default resource; the broker has their defaults')
       refuseIf(topicNameProblem(name), 'INVALID_TOPIC_EXCEPTION')
       return { type: 'topic', name }
     case RESOURCE_TYPES.broker:
-      if (name !== '' && name !== String(brokerId)) {
+      // Of another broker's: that one was asked, and has handed it on.
+      if (name !== '' && name !== String(brokerId) && !(image.isCluster && image.broker(Number(name)) !== undefined)) {
         throw new KafkaError(
           'INVALID_REQUEST',
           `Broker '${name}' was asked for at broker ${brokerId}; send it there, or name none for all brokers`,
@@ -68,6 +75,7 @@ export function checkConfigs(
       break
     case 'broker':
       checkDynamic(name, texts, changed)
+      checkMinIsr(image, { type, name }, texts)
       checkValues('broker', texts, changed, 'INVALID_REQUEST')
       refuseIf(checkBrokerConfig(withTexts(config, name, texts)), 'INVALID_REQUEST')
       break

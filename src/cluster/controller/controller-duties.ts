@@ -18,6 +18,7 @@ import {
   registered,
   unfenceBroker,
 } from './broker-state.ts'
+import { settleMinIsr } from './cluster-defaults.ts'
 import type { Controller } from './controller.ts'
 import type { Decision, DecisionContext } from './decision.ts'
 import { deleteUnfinishedTopics } from './delete-topics.ts'
@@ -75,7 +76,11 @@ export class ControllerDuties {
 
   /** What was left undone by whoever had the office before comes first. */
   start(): void {
-    this.submit((image) => deleteUnfinishedTopics(image)).catch((error) => this.failed(error))
+    const first = [
+      this.submit((image) => deleteUnfinishedTopics(image)),
+      this.submit((image, { config }) => settleMinIsr(image, config)),
+    ]
+    Promise.all(first).catch((error) => this.failed(error))
     this.look()
   }
 
