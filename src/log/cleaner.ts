@@ -16,7 +16,7 @@ import {
   recordCount,
 } from '../protocol/records/batch-header.ts'
 import { checkBatch } from '../protocol/records/record-batch.ts'
-import { RecordCursor } from '../protocol/records/record-cursor.ts'
+import { RecordCursor, recordBytes } from '../protocol/records/record-cursor.ts'
 import type { AbortedTransaction } from './aborted-index.ts'
 import { CleanedTransactions } from './cleaned-transactions.ts'
 import { CLEANED_SUFFIX } from './file-names.ts'
@@ -320,7 +320,8 @@ class Cleaning {
       return (latest === undefined || record.offset >= latest) && (record.hasValue || tombstonesStay)
     }
     try {
-      const record = new RecordCursor(batch)
+      const records = recordBytes(batch)
+      const record = new RecordCursor(batch, 0, { records })
       const all = record.count
       const stays = Buffer.alloc(all)
       for (let i = 0; record.next(); i++) {
@@ -335,7 +336,7 @@ class Cleaning {
       if (kept === all && !setsHorizon) return batch
       const deleteHorizon = setsHorizon ? this.deleteHorizon(now) : undefined
       let i = 0
-      return retainRecords(batch, 0, () => stays[i++] === 1, { deleteHorizon })
+      return retainRecords(batch, 0, () => stays[i++] === 1, { deleteHorizon, records })
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error
       return batch

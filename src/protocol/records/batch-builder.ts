@@ -141,16 +141,11 @@ export function maxRecordSize({ key = null, value = null, headers = NO_HEADERS }
 }
 
 /**
- * The batch with its records in another codec and all else as it was. `records` are its own, decompressed, where they are known.
+ * The batch with its records in another codec and all else as it was.
  * @throws DecodeError
  */
-export function recompress(
-  batch: Buffer,
-  at: number,
-  codec: number,
-  options: DecodeOptions & { level?: number; records?: Buffer } = {},
-): Buffer {
-  const made = withHeaderRoom(compress(codec, options.records ?? recordBytes(batch, at, options), options.level))
+export function recompress(batch: Buffer, at: number, codec: number, options: DecodeOptions & { level?: number } = {}): Buffer {
+  const made = withHeaderRoom(compress(codec, recordBytes(batch, at, options), options.level))
   writeBatchHeader(made, {
     ...headerOf(batch, at),
     codecId: codec,

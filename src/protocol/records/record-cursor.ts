@@ -19,6 +19,8 @@ import { checkFrame, MIN_RECORD_SIZE } from './record-batch.ts'
 export interface DecodeOptions {
   /** Records that decompress to more are refused with CompressionError. */
   readonly maxDecompressedBytes?: number
+  /** The records, decompressed, where they are known: decompressing is what costs. */
+  readonly records?: Buffer
 }
 
 /** As much as a request may hold uncompressed by default (socket.request.max.bytes): compression should not admit more. */
@@ -31,8 +33,9 @@ export const MAX_DECOMPRESSED_BYTES = 100 * 1024 * 1024
 export function recordBytes(
   batch: Buffer,
   at = 0,
-  { maxDecompressedBytes = MAX_DECOMPRESSED_BYTES }: DecodeOptions = {},
+  { maxDecompressedBytes = MAX_DECOMPRESSED_BYTES, records }: DecodeOptions = {},
 ): Buffer {
+  if (records !== undefined) return records
   const problem = checkFrame(batch, at)
   if (problem !== undefined) throw new DecodeError(problem.message)
   const bytes = batch.subarray(at + BATCH_HEADER_SIZE, at + batchSize(batch, at))
