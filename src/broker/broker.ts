@@ -98,6 +98,11 @@ export class Broker {
     return this.parts.backup(directory)
   }
 
+  /** Lets go of memory that is only kept to be used again. What consumers at the tail read stays. */
+  releaseMemory(): void {
+    this.parts.pool.trim()
+  }
+
   /** Answers what is under way, writes everything down and leaves the mark of a clean shutdown. */
   close(): Promise<void> {
     return this.parts.close(SHUTDOWN_GRACE_MS)
@@ -108,7 +113,7 @@ export class Broker {
 class Parts {
   readonly nodeId: number
   private readonly options: BrokerOptions
-  private readonly pool = new BufferPool()
+  readonly pool = new BufferPool()
   private readonly listeners: ReadonlyMap<string, ListenerConfig>
   private metadata: ClusterMetadata | undefined
   private logs: LogManager | undefined

@@ -25,3 +25,14 @@ test('only so much free memory is kept', () => {
   const again = Array.from({ length: 100 }, () => pool.take(1024 * 1024).buffer)
   assert.equal(again.filter((buffer) => all.has(buffer)).length, 16)
 })
+
+test('a trimmed pool has nothing left, and takes back what is out', () => {
+  const pool = new BufferPool()
+  const out = pool.take(5000)
+  const { buffer } = pool.take(5000)
+  pool.giveBack(buffer)
+  pool.trim()
+  out.release()
+  assert.notEqual(pool.take(5000).buffer, buffer)
+  assert.notEqual(pool.take(5000).buffer, buffer)
+})

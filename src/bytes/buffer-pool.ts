@@ -46,6 +46,12 @@ export class BufferPool {
     return new Lease(buffer, this)
   }
 
+  /** Forgets all that is free. */
+  trim(): void {
+    this.free.length = 0
+    this.keptBytes = 0
+  }
+
   /** For leases only. */
   giveBack(buffer: Buffer): void {
     if (this.keptBytes + buffer.length > KEEP_BYTES) return

@@ -8,6 +8,7 @@ import { StartError } from '../broker/start-error.ts'
 import { ConfigError } from '../config/definition.ts'
 import { loadStaticConfig, parseSetting, type StaticSetting } from '../config/static-config.ts'
 import { realClock } from '../host/clock.ts'
+import { releaseMemoryWhenIdle } from '../host/idle-memory.ts'
 import { lineLogger } from '../host/logger.ts'
 import { realRandom } from '../host/random.ts'
 import { realDisk } from '../host/real-disk.ts'
@@ -89,6 +90,7 @@ async function start(args: string[]): Promise<void> {
   // Before anybody is told that it serves, or its first signal would find nobody listening.
   stopOn(broker, (message) => logger.info(message))
   await takeCommands(broker, resolve(directories[0]), (message) => logger.warn(message))
+  releaseMemoryWhenIdle(() => broker.releaseMemory())
   const { host, port } = broker.endpoint
   const where = `node ${broker.nodeId} on ${host}:${port}, data in ${directories.join(', ')}`
   process.stdout.write(`Kafka Server started: moldau ${version()}, ${where}, ready in ${Math.round(performance.now())} ms\n`)
