@@ -67,6 +67,8 @@ export class BrokerLifecycle {
   /** What the controller has said to the wish to stop. */
   private mayStop = false
   private closed = false
+  /** What was told last. */
+  private inDoubt = false
   private unfollow: () => void = () => {}
   private taking: Promise<void> | undefined
   private readonly waiters = new Set<() => void>()
@@ -270,6 +272,7 @@ export class BrokerLifecycle {
     const { held } = this
     if (this.beatUnderWay || this.closed) return
     this.beatUnderWay = true
+    this.tellOfDoubt()
     let again = times.heartbeatMs
     try {
       // Before its own registration is in the image, this broker does not know what it is to do.
@@ -294,6 +297,14 @@ export class BrokerLifecycle {
     this.beatUnderWay = false
     this.beatSoon(again)
     this.wake()
+  }
+
+  private tellOfDoubt(): void {
+    const { report, times } = this.options
+    if (this.leaseInDoubt === this.inDoubt) return
+    this.inDoubt = this.leaseInDoubt
+    if (this.inDoubt) report(`the metadata store has not answered for ${times.sessionMs} ms: serving on with what is known`)
+    else report('the metadata store answers again')
   }
 
   private wake(): void {

@@ -576,6 +576,7 @@ test('without a store the members stay what they are, and say that they are in d
     assert.equal(metadata.leaseInDoubt, true)
     assert.deepEqual(metadata.image().topic('t'), before.topic('t'))
   }
+  assert.equal(cluster.lines.filter((line) => line.includes('serving on')).length, 3)
   cluster.etcd.recover()
   await cluster.until(() => [...cluster.nodes.values()].every(({ metadata }) => !metadata.leaseInDoubt), 10_000)
   await cluster.create('u', [[1, 2, 3]])

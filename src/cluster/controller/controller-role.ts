@@ -15,6 +15,7 @@ import type { DecisionContext } from './decision.ts'
 const SPREAD_MS = 50
 /** Where the store did not answer, or knows more than we do. */
 const RETRY_MS = 500
+const CLOSE_MS = 5_000
 
 export interface ControllerRoleOptions {
   readonly store: MetadataStore
@@ -68,7 +69,7 @@ export class ControllerRole {
     this.leave()
   }
 
-  /** Brings to its end what was begun. */
+  /** Brings to its end what was begun, if that does not take too long: the store may be out of reach. */
   async close(): Promise<void> {
     this.candidacy = undefined
     this.unfollow()
@@ -76,7 +77,14 @@ export class ControllerRole {
     const office = this.office
     this.office = undefined
     office?.duties.stop()
-    await office?.controller.close()
+    if (office === undefined) return
+    await new Promise<void>((resolve) => {
+      const timer = this.options.clock.timer(CLOSE_MS, resolve)
+      void office.controller.close().then(() => {
+        timer.cancel()
+        resolve()
+      })
+    })
   }
 
   private follow(image: MetadataImage): void {
