@@ -7,7 +7,7 @@ import { KafkaError } from '../../protocol/error-codes.ts'
 import { type BatchOptions, RecordBatchBuilder } from '../../protocol/records/batch-builder.ts'
 import { endTransactionMarker } from '../../protocol/records/control-record.ts'
 import { AppendBudget } from './append-budget.ts'
-import { leadingPartition, replicaContext } from './partition-fixture.ts'
+import { leadingPartition, partitionRecord, replicaContext } from './partition-fixture.ts'
 
 const FROM_CLIENT = { origin: 'client' } as const
 const NEVER = Number.POSITIVE_INFINITY
@@ -72,6 +72,16 @@ test('the last stable offset moves with the high watermark, and with the marker 
   assert.deepEqual([partition.highWatermark, partition.lastStableOffset], [3n, 1n])
   await committed(endTransactionMarker({ ...producer, result: 'commit', coordinatorEpoch: 0, timestamp: 1n }), 'coordinator')
   assert.deepEqual(stableWhenWoken, [1n, 1n, 1n, 4n])
+})
+
+test('what was asked about in one leadership is not written in the next', async () => {
+  const { log, partition } = await partitionWith({})
+  const verification = log.verifications.begin(1n, 0, 0)
+  assert.equal(partition.becomeFollower(partitionRecord({ leaderEpoch: 1 })), true)
+  assert.equal(await partition.becomeLeader(partitionRecord({ leaderEpoch: 2 })), true)
+  const written = batch('late', { producerId: 1n, producerEpoch: 0, baseSequence: 0, transactional: true })
+  assert.throws(() => partition.append(Buffer.from(written), { ...FROM_CLIENT, verification }), { code: 'INVALID_TXN_STATE' })
+  partition.append(written, { ...FROM_CLIENT, verification: log.verifications.begin(1n, 0, 0) })
 })
 
 test('what waits for the disk counts against the budget until it is written', async () => {

@@ -139,6 +139,8 @@ export class Partition implements LogObserver {
     const error = new KafkaError('NOT_LEADER_OR_FOLLOWER', 'the leadership changed before all in-sync replicas had the records')
     this.awaitingCommit.refuseAll(error)
     this.awaitingWrite.refuseAll(error)
+    // A transaction that was asked about in this leadership may have ended under another one.
+    this.log.verifications.clear()
     this.wakeFetchers()
   }
 
