@@ -19,7 +19,7 @@ export interface JavaProduce extends Records {
   readonly properties?: Readonly<Record<string, string>>
 }
 
-/** Kafka's ProducerPerformance twice: as it is, and in transactions that are committed when they are so old. */
+/** Kafka's ProducerPerformance three times: as it is, in transactions that are committed when they are so old, and as it is. */
 export interface JavaTransactions extends Records {
   readonly kind: 'java-transactions'
   readonly acks: 'all'
