@@ -124,11 +124,18 @@ class ReplicationHistory {
 
   async run(): Promise<ReplicationFacts> {
     const { cluster, dice, simulation } = this
+    // On a slow network news of what is committed is late, and elections come in between.
+    cluster.network.latencyUs = dice.pick([
+      { least: 50, most: 500 },
+      { least: 1000, most: 10_000 },
+      { least: 5000, most: 60_000 },
+    ])
     await simulation.settle(cluster.start())
     cluster.createTopic('t', [this.replicas])
     for (let step = dice.between(15, 50); step > 0; step--) {
       await this.step()
-      await this.advance(dice.pick([0, 1, 5, 30, 200, 800]))
+      await this.advance(dice.pick([0, 1, 5, 30, 100, 200, 800]))
+      if (dice.chance(0.1)) this.elect()
     }
     await this.heal()
     await this.judge()
