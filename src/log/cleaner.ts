@@ -5,6 +5,7 @@
 
 import { DecodeError } from '../bytes/reader.ts'
 import type { Clock } from '../host/clock.ts'
+import { DiskError } from '../host/disk.ts'
 import { retainRecords } from '../protocol/records/batch-builder.ts'
 import {
   BATCH_PREFIX_SIZE,
@@ -120,11 +121,12 @@ export async function cleanLog(
   work: Cleanable,
   options: CleaningOptions,
 ): Promise<Cleaned | undefined> {
-  const { cuts, logStartOffset } = log
+  const { cuts } = log
   try {
     return await cleanSegments(log, env, work, options)
   } catch (error) {
-    if (log.cuts !== cuts || log.logStartOffset !== logStartOffset) return undefined
+    const isGone = error instanceof DiskError && error.code === 'ENOENT' && work.segments.some((segment) => segment.deleted)
+    if (log.cuts !== cuts || isGone) return undefined
     throw error
   }
 }

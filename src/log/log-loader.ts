@@ -214,6 +214,12 @@ class Loader {
       .filter((parsed) => parsed?.suffix === '.log')
       .map((parsed) => parsed!.baseOffset)
       .sort((a, b) => (a < b ? -1 : 1))
+    for (const name of [...this.names]) {
+      const parsed = parseSegmentFileName(name)
+      if (parsed === undefined || parsed.suffix === '.snapshot' || bases.includes(parsed.baseOffset)) continue
+      // The index of a segment that was being deleted.
+      await this.removeFile(name)
+    }
     for (const base of bases) {
       const bytes = (await this.sizeOf(base, '.log')) ?? 0
       const index = await this.sizeOf(base, '.index')
@@ -368,7 +374,10 @@ class Loader {
       let endOffset = i === from && marked !== undefined ? marked.offset : segment.baseOffset
       const visit = (header: Buffer, at: number) => {
         endOffset = lastOffset(header, at) + 1n
-        this.epochs.assign(leaderEpoch(header, at), baseOffset(header, at))
+        // What the checkpoint says of it is more than what compaction has left.
+        if (this.epochs.epochOf(baseOffset(header, at)) !== leaderEpoch(header, at)) {
+          this.epochs.assign(leaderEpoch(header, at), baseOffset(header, at))
+        }
         return this.producers.update(header, at, nowMs)
       }
       const { rebuilt, problem, position } = await this.rebuild(segment, recoveryPoint, visit, i === from ? marked : undefined)
@@ -537,6 +546,8 @@ export async function loadProducerState(
     .map(({ name }) => parseSegmentFileName(name))
     .filter((parsed) => parsed?.suffix === '.snapshot' && parsed.baseOffset <= offset)
     .map((parsed) => parsed!.baseOffset)
+    // Of what came between an older one and the first segment nothing is known any more.
+    .filter((candidate) => segments.length === 0 || candidate >= segments[0].baseOffset)
     .sort((a, b) => (a > b ? -1 : 1))
   let producers = new ProducerState()
   let snapshotOffset: bigint | undefined

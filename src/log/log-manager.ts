@@ -5,7 +5,7 @@ import { type Clock, every, type Timer } from '../host/clock.ts'
 import { type Disk, DiskError } from '../host/disk.ts'
 import { hyphenatedUuid, type Random } from '../host/random.ts'
 import { KafkaError } from '../protocol/error-codes.ts'
-import type { TopicId } from '../protocol/ids.ts'
+import { type TopicId, ZERO_UUID } from '../protocol/ids.ts'
 import { type Backup, takeBackup } from './backup.ts'
 import { loadFromManifest } from './clean-manifest.ts'
 import { type Cleanable, cleanLog, findCleanable } from './cleaner.ts'
@@ -221,12 +221,8 @@ export class LogManager {
   create(topic: string, topicId: TopicId, partition: number, config: LogConfig): Promise<PartitionLog> {
     const name = logDirectoryName(topic, partition)
     if (this.byName.has(name) || this.creating.has(name)) return Promise.reject(new Error(`the log of ${name} exists`))
-    const gone = this.leaving.get(name)?.catch(() => {})
-    const made = async () => {
-      await gone
-      return this.make(topic, topicId, partition, config)
-    }
-    const created = made().finally(() => this.creating.delete(name))
+    const gone: Promise<unknown> = this.leaving.get(name)?.catch(() => {}) ?? Promise.resolve()
+    const created = gone.then(() => this.make(topic, topicId, partition, config)).finally(() => this.creating.delete(name))
     this.creating.set(name, created)
     return created
   }
@@ -501,6 +497,8 @@ export class LogManager {
         nowMs: clock.wallMs(),
         report,
       }))
+    // Its creation was cut short, or failed and was done elsewhere.
+    if (loaded.topicId === ZERO_UUID && loaded.segments.length === 0 && !directory.remembers(name)) return disk.remove(path)
     this.add(directory, parsed.topic, loaded.topicId as TopicId, parsed.partition, config, loaded)
   }
 

@@ -128,6 +128,8 @@ export class LogReader {
   /** From an index entry on up to `from` there are only whole and sound batches. */
   private async requireSound(segments: readonly Segment[], from: bigint): Promise<void> {
     for (const segment of segments) {
+      // There may be no file yet.
+      if (segment.writtenSize === 0) continue
       const scan = await this.pool.use(segment.path('.log'), 'read', async (file) => {
         const start = await segment.positionBelow(from)
         const visit = (header: Buffer, at: number) => lastOffset(header, at) < from

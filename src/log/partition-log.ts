@@ -388,7 +388,7 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
 
   /**
    * Puts a segment in the place of those that it was made from, and that were there when the log had seen `cuts`. A crash leaves the
-   * old ones, or the new one, if that has a batch in the offsets of the last of them.
+   * old ones, or the new one.
    * False if they are not there any more: the log was cut, or they had their time.
    */
   swap(replaced: readonly Segment[], cleaned: Segment, cuts: number): Promise<boolean> {
@@ -501,13 +501,13 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
     this.snapshotOffset = loaded.snapshotOffset
     if (cut.lastEnd < cut.offset) await this.carryEnd()
     this.cuts++
+    this.writer.syncAsConfigured()
   }
 
   /** The log ends in a hole, behind its last batch: a file's name says so, for those offsets have been given to others before. */
   private async carryEnd(): Promise<void> {
     await this.writer.moveTo(this.list.begin(this.nextOffset, this.config, this.env.clock.wallMs()))
     await this.env.disk.syncDirectory(this.path)
-    // The gap is none to a recovery that begins behind it.
     await this.flush()
     await this.logDirectory.saveRecoveryPoints()
   }

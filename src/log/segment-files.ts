@@ -15,9 +15,8 @@ export async function deleteFirst(
   delayMs: number,
 ): Promise<void> {
   for (const segment of segments) {
-    await segment.markDeleted()
     // One after the other, durably: a power cut must leave no hole. Needs no room, for this is how there comes to be some.
-    await storage.disk.syncDirectory(directory)
+    await segment.markDeleted({ afterLog: () => storage.disk.syncDirectory(directory) })
     storage.removal.add(segment.path('.log'), delayMs, () => segment.removeFiles())
   }
 }
@@ -34,7 +33,7 @@ export async function putInPlace(
   await settle()
   for (const segment of replaced) {
     // What the producers were where the new segment begins is still needed.
-    await segment.markDeleted(segment.baseOffset === cleaned.baseOffset ? ['.snapshot'] : [])
+    await segment.markDeleted({ except: segment.baseOffset === cleaned.baseOffset ? ['.snapshot'] : [] })
     storage.removal.add(segment.path('.log'), delayMs, () => segment.removeFiles())
   }
   // A power cut that brings one of them back must find the new one still waiting.

@@ -31,6 +31,11 @@ export interface Newest {
   readonly offset: bigint
 }
 
+interface MarkOptions {
+  readonly except?: readonly SegmentSuffix[]
+  readonly afterLog?: () => Promise<void>
+}
+
 /** What goes on at the end of a segment that is appended to, and its files do not say. */
 export interface SegmentTail {
   readonly newest: Newest
@@ -281,10 +286,15 @@ export class Segment {
     }
   }
 
-  /** Renames the files, so that a crash cannot bring the segment back, nor a reader lose what it is reading. */
-  async markDeleted(except: readonly SegmentSuffix[] = []): Promise<void> {
+  /**
+   * Renames the files, so that a crash cannot bring the segment back, nor a reader lose what it is reading. The log first, and `afterLog`
+   * behind it: a log without its index of aborted transactions would look like one that has none.
+   */
+  async markDeleted({ except = [], afterLog }: MarkOptions = {}): Promise<void> {
     this.deleted = true
-    await this.changeSuffix(DELETED_SUFFIX, { except })
+    await this.rename('.log', DELETED_SUFFIX)
+    await afterLog?.()
+    await this.changeSuffix(DELETED_SUFFIX, { except: [...except, '.log'] })
   }
 
   /** The log last: without it the other files are strays, and with it they are all there. */
@@ -292,21 +302,25 @@ export class Segment {
     suffix: string,
     { except = [], beforeLog }: { except?: readonly SegmentSuffix[]; beforeLog?: () => Promise<void> } = {},
   ): Promise<void> {
-    const { disk, pool } = this.storage
     for (const file of FILES) {
       if (except.includes(file)) continue
       if (file === '.log') await beforeLog?.()
-      const path = this.path(file)
-      const renamed = path.slice(0, path.length - this.suffix.length) + suffix
-      pool.forget(path)
-      pool.forget(renamed)
-      if (await disk.exists(path)) await disk.rename(path, renamed)
+      await this.rename(file, suffix)
     }
     this.suffix = suffix
     this.logPath = this.path('.log')
     this.index.path = this.path('.index')
     this.timeIndex.path = this.path('.timeindex')
     this.aborted.path = this.path('.txnindex')
+  }
+
+  private async rename(file: SegmentSuffix, suffix: string): Promise<void> {
+    const { disk, pool } = this.storage
+    const path = this.path(file)
+    const renamed = path.slice(0, path.length - this.suffix.length) + suffix
+    pool.forget(path)
+    pool.forget(renamed)
+    if (await disk.exists(path)) await disk.rename(path, renamed)
   }
 
   async removeFiles(): Promise<void> {

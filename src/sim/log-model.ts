@@ -147,6 +147,8 @@ export class LogModel {
   /** A process comes up with `kept` of one of the sequences. */
   adopt(kept: Sequence, start: bigint, end: bigint): void {
     this.doubt([...this.batches, ...(this.other ?? [])].filter((batch) => !kept.includes(batch)))
+    // Snapshots may be left without what they are about.
+    if (this.emptying) for (const id of this.writers) this.doubted.add(id)
     this.batches = kept
     this.confirmCut(end)
     this.start = start
@@ -224,6 +226,10 @@ export class LogModel {
   /** Of what was deleted a log may know, from snapshots, but need not. */
   private isGone({ base }: ModelBatch, start: bigint): boolean {
     return base < start || base < this.startLimit
+  }
+
+  isDoubted(id: bigint): boolean {
+    return this.doubted.has(id)
   }
 
   /** Whether a log that starts at `start` must know where this producer stands. */

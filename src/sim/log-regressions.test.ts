@@ -4,10 +4,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { defaultLogConfig, type LogConfig } from '../log/log-config.ts'
+import type { LogEvent } from '../log/log-event.ts'
 import { batchOf, FROM_CLIENT, readAll, TOPIC_ID } from '../log/log-fixture.ts'
 import { LogManager } from '../log/log-manager.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
 import { baseOffset } from '../protocol/records/batch-header.ts'
+import { decodeRecords } from '../protocol/records/record-cursor.ts'
 import { SimDisk } from './disk.ts'
 import { SimClock, Simulation } from './simulation.ts'
 
@@ -19,6 +21,7 @@ class Story {
   private clock: SimClock
   private readonly config: LogConfig
   manager!: LogManager
+  readonly events: string[] = []
 
   constructor(seed: number, config: Partial<LogConfig>) {
     this.simulation = new Simulation(seed)
@@ -34,7 +37,8 @@ class Story {
   async open(): Promise<PartitionLog> {
     const { disk, clock, config } = this
     const options = { disk, clock, random: this.simulation.stream('broker'), directories: ['/d0'], config: () => config }
-    this.manager = await this.run(LogManager.open({ ...options, report: () => {} }))
+    const report = (event: LogEvent) => void this.events.push(event.event)
+    this.manager = await this.run(LogManager.open({ ...options, report }))
     return this.manager.get('t', 0) ?? (await this.run(this.manager.create('t', TOPIC_ID, 0, config)))
   }
 
@@ -48,6 +52,12 @@ class Story {
     this.disk = this.disk.kill()
     this.clock = this.clock.restart()
     return this.open()
+  }
+
+  /** Some of what is about to happen, as far as chance lets it. */
+  async chance(events: number): Promise<void> {
+    await this.simulation.turn()
+    for (let i = this.simulation.stream('test').below(events); i > 0; i--) await this.simulation.step()
   }
 
   async append(log: PartitionLog, batches: number, options: { timestamp?: bigint; fill?: number } = {}): Promise<void> {
@@ -155,3 +165,65 @@ onManyDisks('a topic that is made again at once does not meet the one that is be
   await story.append(again, 1)
   assert.equal((await story.powerCut()).endOffset, 2n)
 })
+
+onManyDisks(
+  'a power cut at any moment of a compaction leaves what was the newest of each key, once',
+  { compacts: true, minCleanableDirtyRatio: 0, segmentBytes: 600 },
+  async (story, log) => {
+    await story.append(log, 12)
+    await story.run(log.roll())
+    void story.manager.compact()
+    await story.chance(120)
+    const again = await story.powerCut()
+    const offsets = (await story.run(readAll(again))).flatMap((batch) => [...decodeRecords(batch)].map(({ offset }) => offset))
+    assert.deepEqual(offsets.slice(-2), [22n, 23n])
+    assert.equal(new Set(offsets).size, offsets.length)
+    assert.ok(offsets.every((offset, i) => i === 0 || offset > offsets[i - 1]))
+  },
+)
+
+/** Copied from a log that was compacted. */
+const WITH_HOLES = [0n, 5n, 9n, 20n, 26n, 40n].map((baseOffset) => batchOf(2, { baseOffset, leaderEpoch: 0 }))
+
+onManyDisks('holes in a copied log are no losses, wherever segments begin', { segmentBytes: 300 }, async (story, log) => {
+  for (const batch of WITH_HOLES) log.append(Buffer.from(batch), { origin: 'replica', leaderEpoch: -1 })
+  await story.run(log.flush())
+  await story.kill()
+  const again = await story.powerCut()
+  assert.equal(again.endOffset, 42n)
+  assert.equal((await story.run(readAll(again))).length, WITH_HOLES.length)
+})
+
+onManyDisks('a log that was cut in a hole goes on there after a power cut', { segmentBytes: 300 }, async (story, log) => {
+  for (const batch of WITH_HOLES) log.append(Buffer.from(batch), { origin: 'replica', leaderEpoch: -1 })
+  await story.run(log.truncateTo(35n))
+  const again = await story.powerCut()
+  assert.equal(again.endOffset, 35n)
+  assert.equal((await story.run(readAll(again))).length, 5)
+})
+
+onManyDisks('a read that a cut overtakes finds no damage', { flushPolicy: 'os' }, async (story, log) => {
+  await story.append(log, 12)
+  const again = await story.kill()
+  const reading = (async () => again.read(7n, { maxBytes: 10_000, limitOffset: 24n, atLeastOneBatch: true }))()
+  await story.chance(4)
+  const cut = again.truncateTo(8n).then(() => again.append(batchOf(3, { fill: 9 }), FROM_CLIENT))
+  const { chunks } = await story.run(reading)
+  await story.run(cut)
+  assert.ok(chunks.length > 0)
+  await story.run(readAll(again))
+  assert.ok(!story.events.includes('corrupt-batch'))
+})
+
+onManyDisks(
+  'what is written under os is synced when the topic becomes one of group',
+  { flushPolicy: 'os' },
+  async (story, log) => {
+    log.append(batchOf(2), FROM_CLIENT)
+    await story.simulation.advance(10)
+    assert.equal(log.flushedOffset, 0n)
+    log.config = { ...log.config, flushPolicy: 'group' }
+    await story.simulation.advance(10)
+    assert.equal(log.flushedOffset, 2n)
+  },
+)

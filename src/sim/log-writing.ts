@@ -163,6 +163,7 @@ export class LogWriting extends LogTrial {
     withoutKey: boolean,
   ): Verdict {
     if (withoutKey && log.config.compacts) return 'INVALID_RECORD' satisfies ErrorName
+    if (model.isDoubted(producerId)) return 'unsure'
     const known = producerId < 0n ? undefined : model.producers().get(producerId)
     return model.judge(known, producerEpoch, baseSequence, baseSequence + count - 1, log.logStartOffset)
   }
