@@ -5,11 +5,11 @@ import { boolean, className, int, LONG_MAX, list, long, string } from '../defini
 const accepted = { honoured: 'accepted' } as const
 
 export const CLUSTER_KEYS = {
-  'auto.leader.rebalance.enable': boolean(true, 'Give leadership back to preferred replicas.', accepted),
-  'broker.heartbeat.interval.ms': int(2000, 'How often a broker reports to its controller.', accepted),
+  'auto.leader.rebalance.enable': boolean(true, 'Give leadership back to preferred replicas.'),
+  'broker.heartbeat.interval.ms': int(2000, 'How often a broker reports to its controller.', { min: 1 }),
   'broker.id.generation.enable': boolean(true, 'Let ids be handed out.', accepted),
-  'broker.session.timeout.ms': int(9000, 'Silence after which a broker counts as gone.', accepted),
-  'controlled.shutdown.enable': boolean(true, 'Hand leadership over before stopping.', accepted),
+  'broker.session.timeout.ms': int(9000, 'Silence after which a broker counts as gone.', { min: 1000 }),
+  'controlled.shutdown.enable': boolean(true, 'Hand leadership over before stopping.'),
   'controller.listener.names': string(
     null,
     'Listeners of the controller. They are not opened: a single node is its own controller.',
@@ -37,9 +37,9 @@ export const CLUSTER_KEYS = {
     dynamic: 'cluster',
     ...accepted,
   }),
-  'initial.broker.registration.timeout.ms': int(60_000, 'How long a broker waits to be registered.', accepted),
-  'leader.imbalance.check.interval.seconds': long(300, 'How often leadership is checked for balance.', { min: 1, ...accepted }),
-  'leader.imbalance.per.broker.percentage': int(10, 'Share of misplaced leaders that is put right.', accepted),
+  'initial.broker.registration.timeout.ms': int(60_000, 'How long a broker waits to be registered.'),
+  'leader.imbalance.check.interval.seconds': long(300, 'How often leadership is checked for balance.', { min: 1 }),
+  'leader.imbalance.per.broker.percentage': int(10, 'Share of misplaced leaders that is put right.'),
   'metadata.log.dir': string(null, 'Directory of the metadata log; the data directory if absent.', accepted),
   'metadata.log.max.record.bytes.between.snapshots': long(20_971_520, 'Bytes of metadata between two snapshots.', {
     min: 1,

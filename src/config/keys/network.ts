@@ -17,7 +17,7 @@ export const NETWORK_KEYS = {
   'connections.max.idle.ms': long(600_000, 'Idle time after which a connection is closed.'),
   'connections.max.reauth.ms': long(0, 'Time after which a login must be renewed; 0 for never.', { honoured: 'accepted' }),
   'fetch.max.bytes': int(57_671_680, 'Most bytes that one fetch answers, whatever it asks for.', { min: 1024 }),
-  'inter.broker.listener.name': string(null, 'Listener that brokers use among themselves.', { honoured: 'accepted' }),
+  'inter.broker.listener.name': string(null, 'Listener that brokers use among themselves.'),
   'listener.security.protocol.map': list(
     'PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL',
     'Security protocol of each listener name.',
