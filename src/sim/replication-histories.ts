@@ -162,6 +162,8 @@ class ReplicationHistory {
       'produce',
       'produce',
       'produce',
+      'burst',
+      'burst',
       'read',
       'stop',
       'start',
@@ -177,6 +179,8 @@ class ReplicationHistory {
     switch (what) {
       case 'produce':
         return this.produce()
+      case 'burst':
+        return this.burst()
       case 'read':
         return this.read()
       case 'stop':
@@ -235,6 +239,19 @@ class ReplicationHistory {
         this.facts.refused++
       }
     }
+  }
+
+  /** An election in the midst of writes, when each replica has come as far as its link let it, and heard of as much. */
+  private async burst(): Promise<void> {
+    const { cluster, dice } = this
+    for (let i = dice.between(3, 8); i > 0; i--) {
+      this.produce()
+      if (dice.chance(0.4)) this.cut()
+      await this.advance(dice.between(0, 60))
+      if (dice.chance(0.4)) cluster.network.healAll()
+    }
+    this.elect()
+    if (dice.chance(0.5)) cluster.network.healAll()
   }
 
   /** As a consumer, at any replica. */
