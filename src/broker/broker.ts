@@ -30,7 +30,6 @@ import { SocketServer } from './network/socket-server.ts'
 import { replicationEventLines } from './replication-event-lines.ts'
 import { replicationSettingsOf } from './replication-settings.ts'
 import { RequestDispatcher } from './request-dispatcher.ts'
-import type { Services } from './services.ts'
 import { diskStartError, listenError } from './start-error.ts'
 import { TopicCreation } from './topic-creation.ts'
 import { logConfigOf } from './topic-log-config.ts'
@@ -121,6 +120,9 @@ class Parts {
   private peers: Peers | undefined
   private coordinators: Coordinators | undefined
   private server: SocketServer | undefined
+  /** There is something to serve. */
+  private dispatcher: RequestDispatcher | undefined
+  private endpoint: Endpoint | undefined
   private closing: Promise<void> | undefined
 
   constructor(options: BrokerOptions) {
@@ -174,6 +176,9 @@ class Parts {
       report: replicationEventLines(logger),
     })
     this.replicas = replicas
+    this.server = this.socketServer(replicas)
+    // What the image asks of this broker until it is registered was asked of the process before it.
+    if (metadata.isCluster) await this.bind()
     const loaded = metadata.image()
     await replicas.load(loaded)
     logs.start({
@@ -216,7 +221,7 @@ class Parts {
       listeners: this.listeners,
       image: () => applied.current,
     })
-    this.serve({
+    this.dispatcher = new RequestDispatcher({
       nodeId: this.nodeId,
       clusterId: metadata.clusterId,
       clock,
@@ -243,22 +248,27 @@ class Parts {
     })
   }
 
-  /** Returns where the first listener can be reached from this machine. */
+  /** Returns where the first listener can be reached from this machine, once this broker serves there. */
   async listen(): Promise<Endpoint> {
+    if (this.endpoint === undefined) await this.bind()
+    await this.metadata!.serve()
+    return this.endpoint!
+  }
+
+  /** Connections that come before there is anything to serve are closed again: their clients try another broker, or wait. */
+  private async bind(): Promise<void> {
     const endpoints: BrokerEndpoint[] = []
-    let reachable: Endpoint | undefined
     for (const { name, host, port, securityProtocol, advertised } of this.listeners.values()) {
       const bound = await this.server!.listen({ name, host, port }).catch((error) => {
         throw listenError(host, port, error)
       })
       const here = { host: host === '' ? 'localhost' : host, port: bound.port }
-      reachable ??= here
+      this.endpoint ??= here
       // Other brokers tell their clients of this one what it is registered with.
       const told = this.options.cluster === undefined ? here : (advertised ?? here)
       endpoints.push({ name, ...told, securityProtocol })
     }
     await this.metadata!.setEndpoints(endpoints)
-    return reachable!
   }
 
   private replication(metadata: ClusterMetadata): ReplicationOptions | undefined {
@@ -286,9 +296,9 @@ class Parts {
     }
   }
 
-  private serve(services: Services): void {
+  private socketServer(replicas: ReplicaManager): SocketServer {
     const { clock, config, logger, network } = this.options
-    this.server = new SocketServer({
+    return new SocketServer({
       network,
       clock,
       pool: this.pool,
@@ -297,8 +307,8 @@ class Parts {
       maxConnectionsPerIp: config.get('max.connections.per.ip'),
       maxIdleMs: Number(config.get('connections.max.idle.ms')),
       backlog: config.get('socket.listen.backlog.size'),
-      serve: new RequestDispatcher(services).serve,
-      admission: services.replicas.budget,
+      serve: (frame, connection) => (this.dispatcher === undefined ? 'close' : this.dispatcher.serve(frame, connection)),
+      admission: replicas.budget,
       report: (reason, remote) => logger.warn(`closed the connection of ${remote.host}:${remote.port}: ${reason}`),
     })
   }
