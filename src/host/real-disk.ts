@@ -108,7 +108,7 @@ export const realDisk: Disk = {
 
 /**
  * Writes up to this size are made at once, on the event loop's own thread: the kernel copies so much into the page cache in less time
- * than this thread spends on sending a job to the pool and hearing of its end, and whoever waits for it has it at once.
+ * than this thread spends on sending a job to the pool and hearing of its end (docs/decisions/0012-small-writes-at-once.md).
  */
 const AT_ONCE_BYTES = 32 * 1024
 /** A write that takes longer has waited, for the journal or for memory. */

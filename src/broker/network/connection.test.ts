@@ -18,10 +18,12 @@ class TestSocket implements Socket {
   onClose = (_error: Error | undefined) => {}
   pendingBytes = 0
   readonly sent: string[] = []
+  writes = 0
   state: 'open' | 'ended' | 'destroyed' = 'open'
   paused = false
 
   write(chunks: readonly Buffer[]): boolean {
+    this.writes++
     for (const chunk of chunks) this.sent.push(chunk.toString())
     return true
   }
@@ -104,6 +106,14 @@ test('produce requests start while others wait for the disk, and are answered in
   assert.deepEqual(started, ['p1', 'p2', 'f'])
   await answer('f')
   assert.deepEqual(started, ['p1', 'p2', 'f', 'p3'])
+})
+
+test('what one write of the disk answers leaves in one write of the socket', async () => {
+  const { socket, answer } = connect()
+  socket.onData(Buffer.concat([request(PRODUCE, 'p1'), request(PRODUCE, 'p2'), request(PRODUCE, 'p3')]))
+  await Promise.all([answer('p1'), answer('p2'), answer('p3')])
+  assert.deepEqual(socket.sent, ['p1', 'p2', 'p3'])
+  assert.equal(socket.writes, 1)
 })
 
 test('a request that gets no answer holds nobody up', () => {
