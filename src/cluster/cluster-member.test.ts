@@ -552,19 +552,24 @@ test('the last in-sync replica comes back clean and leads as before; unclean it 
   }
 })
 
-test('a broker whose lease the store has ended by mistake takes another, and has lost nothing', async () => {
-  const cluster = await new TestCluster().start(1, 2, 3)
-  const id = cluster.controller!.id === 3 ? 2 : 3
-  await cluster.create('t', [[id]])
-  const { metadata } = cluster.nodes.get(id)!
-  const epoch = metadata.brokerEpoch
-  cluster.etcd.expireLeaseOf(clusterPrefix(metadata.clusterId) + keys.alive(id))
-  await cluster.until(() => cluster.any().metadata.image().broker(id)!.epoch > epoch)
-  await cluster.until(() => cluster.partition('t').leader === id)
-  assert.equal(cluster.partition('t').recovering ?? false, false)
-  assert.equal(metadata.brokerEpoch, metadata.image().broker(id)!.epoch)
-  await cluster.close()
-})
+for (const who of ['a broker', 'the controller']) {
+  test(`${who} whose lease the store has ended by mistake takes another, and has lost nothing`, async () => {
+    const cluster = await new TestCluster().start(1, 2, 3)
+    const controller = cluster.controller!.id
+    const id = who === 'the controller' ? controller : (controller % 3) + 1
+    await cluster.create('t', [[id]])
+    const { metadata } = cluster.nodes.get(id)!
+    const epoch = metadata.brokerEpoch
+    cluster.etcd.expireLeaseOf(clusterPrefix(metadata.clusterId) + keys.alive(id))
+    await cluster.until(() => cluster.any().metadata.image().broker(id)!.epoch > epoch)
+    await cluster.until(() => cluster.partition('t').leader === id)
+    assert.equal(cluster.partition('t').recovering ?? false, false)
+    assert.equal(metadata.brokerEpoch, metadata.image().broker(id)!.epoch)
+    assert.equal([...cluster.nodes.values()].filter((node) => node.metadata.isController).length, 1)
+    await cluster.create('u', [[1, 2, 3]])
+    await cluster.close()
+  })
+}
 
 test('without a store the members stay what they are, and say that they are in doubt', async () => {
   const cluster = await new TestCluster().start(1, 2, 3)
