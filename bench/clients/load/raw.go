@@ -39,58 +39,88 @@ func (t *rawTarget) producer(o *options) (producer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &rawProducer{connection: connection, pending: make(chan rawPending, o.window), written: make(chan rawPending, o.window)}
-	p.window = make(chan struct{}, o.window)
+	p := &rawProducer{connection: connection, window: o.window, written: make(chan []rawPending, 1024)}
+	p.room.L, p.work.L = &p.lock, &p.lock
 	go p.write()
 	go p.acknowledge()
 	return p, nil
 }
 
 type rawPending struct {
-	value []byte
-	done  func(error)
+	size int
+	done func(error)
 }
 
+// What is sent while a write is under way goes with the next one.
 type rawProducer struct {
-	connection net.Conn
-	window     chan struct{}
-	pending    chan rawPending
-	written    chan rawPending
-	once       sync.Once
+	connection  net.Conn
+	window      int
+	lock        sync.Mutex
+	room        sync.Cond
+	work        sync.Cond
+	outstanding int
+	closed      bool
+	bytes       []byte
+	queued      []rawPending
+	written     chan []rawPending
 }
 
 func (p *rawProducer) send(_ int32, value []byte, done func(error)) {
-	p.window <- struct{}{}
-	p.pending <- rawPending{value, done}
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	for p.outstanding >= p.window {
+		p.room.Wait()
+	}
+	p.outstanding++
+	p.bytes = append(p.bytes, value...)
+	p.queued = append(p.queued, rawPending{len(value), done})
+	p.work.Signal()
 }
 
 func (p *rawProducer) write() {
-	out := bufio.NewWriterSize(p.connection, 256<<10)
-	for pending := range p.pending {
-		out.Write(pending.value)
-		p.written <- pending
-		if len(p.pending) == 0 && out.Flush() != nil {
+	defer close(p.written)
+	var bytes []byte
+	for {
+		p.lock.Lock()
+		for len(p.queued) == 0 && !p.closed {
+			p.work.Wait()
+		}
+		queued := p.queued
+		bytes, p.bytes, p.queued = p.bytes, bytes[:0], nil
+		p.lock.Unlock()
+		if len(queued) == 0 {
 			return
 		}
+		// A write that fails shows where the acknowledgement is read.
+		p.connection.Write(bytes)
+		p.written <- queued
 	}
 }
 
 func (p *rawProducer) acknowledge() {
 	var total, acknowledged uint64
 	in := bufio.NewReader(p.connection)
-	for pending := range p.written {
-		acknowledged += uint64(len(pending.value))
-		var err error
-		for err == nil && total < acknowledged {
-			err = binary.Read(in, binary.BigEndian, &total)
+	for queued := range p.written {
+		for _, pending := range queued {
+			acknowledged += uint64(pending.size)
+			var err error
+			for err == nil && total < acknowledged {
+				err = binary.Read(in, binary.BigEndian, &total)
+			}
+			pending.done(err)
 		}
-		<-p.window
-		pending.done(err)
+		p.lock.Lock()
+		p.outstanding -= len(queued)
+		p.lock.Unlock()
+		p.room.Broadcast()
 	}
 }
 
 func (p *rawProducer) close() {
-	p.once.Do(func() { close(p.pending) })
+	p.lock.Lock()
+	p.closed = true
+	p.lock.Unlock()
+	p.work.Signal()
 	p.connection.Close()
 }
 
