@@ -51,6 +51,13 @@ export async function joinCluster(store: MetadataStore, { random, clock, cluster
   }
 }
 
+/** The id of the cluster that somebody has founded in a store. */
+export function foundedIn(entries: readonly Entry[]): string {
+  const founded = entries.find(({ key }) => key === FOUNDED)
+  if (founded === undefined) throw new Error('no cluster was founded there yet')
+  return decodeRecord(FOUNDED, founded.value)['id'] as string
+}
+
 export interface SingleNode {
   readonly clusterId: string
   readonly controllerEpoch: number

@@ -2,7 +2,7 @@
 // is told in turn.
 
 import { type MetadataDelta, MetadataImage } from './metadata-image.ts'
-import { type Event, type MetadataStore, type Revision, StoreError } from './store/metadata-store.ts'
+import { type Entry, type Event, type MetadataStore, type Revision, StoreError } from './store/metadata-store.ts'
 
 /** Called with each new image, in order, before anybody who waits for its revision goes on. Must not throw. */
 export type ImageListener = (image: MetadataImage, delta: MetadataDelta) => void
@@ -94,7 +94,15 @@ export class ImagePublisher {
 }
 
 async function loadImage(store: MetadataStore, prefix: string): Promise<MetadataImage> {
-  const { revision, entries } = await store.load(prefix)
+  return imageOf(await store.load(prefix), prefix)
+}
+
+/** What lies below the prefix in a store. */
+export function imageOf(
+  loaded: { readonly revision: Revision; readonly entries: readonly Entry[] },
+  prefix: string,
+): MetadataImage {
+  const { revision, entries } = loaded
   return MetadataImage.empty().apply(
     revision,
     entries.map((entry) => relative({ put: entry }, prefix)),

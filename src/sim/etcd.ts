@@ -101,6 +101,13 @@ export class SimEtcd {
     this.history.wake()
   }
 
+  /** Ends leases' timers and all watches. */
+  close(): void {
+    for (const lease of this.leases.values()) lease.expiry.cancel()
+    this.leases.clear()
+    this.history.end()
+  }
+
   /** Forgets all but the newest `keep` revisions. */
   compact(keep = 0): void {
     this.compactedUpTo = Math.max(this.compactedUpTo, this.revision - keep)
