@@ -3,7 +3,7 @@
 
 import { type DirectoryEntry, type Disk, DiskError, type DiskFile, type DiskLock } from '../host/disk.ts'
 import { Folder, Inode, Names, type Node } from './disk-medium.ts'
-import { type Dice, type Simulation, Tally } from './simulation.ts'
+import { type Dice, type Pass, type Simulation, Tally } from './simulation.ts'
 
 /** Calls by what can go wrong with them: `name` is whatever creates, renames, removes or lists names; nothing can with `end`. */
 export type CallKind = 'open' | 'read' | 'write' | 'sync' | 'name' | 'end'
@@ -45,16 +45,18 @@ interface Call {
 export class SimDisk implements Disk {
   /** In force until changed. */
   faults: Fault[] = []
+  /** What the process hears goes through here: a gate that is shut while it is paused. */
+  pass: Pass = (run) => run()
   private readonly machine: Machine
   private readonly calls = new Set<Call>()
   private readonly counts = new Map<Fault, number>()
   private alive = true
 
-  /** @param onCall hears of every call when it takes effect: for traces */
-  static create(simulation: Simulation, onCall?: (call: string) => void): SimDisk {
+  /** @param onCall hears of every call when it takes effect: for traces @param name of its stream of chance */
+  static create(simulation: Simulation, onCall?: (call: string) => void, name = 'disk'): SimDisk {
     return new SimDisk({
       simulation,
-      dice: simulation.stream('disk'),
+      dice: simulation.stream(name),
       names: new Names(),
       locks: new Set(),
       capacities: new Map(),
@@ -305,10 +307,10 @@ export class SimDisk implements Disk {
           }
           const result = work()
           machine.onCall?.(`${kind} ${path}`)
-          resolve(result)
+          this.pass(() => resolve(result))
         } catch (error) {
           machine.onCall?.(`${kind} ${path}: ${(error as Error).message}`)
-          reject(error)
+          this.pass(() => reject(error))
         }
       })
     })

@@ -3,12 +3,11 @@
 // gives up.
 
 import type { Endpoint, Listener, Network, Socket } from '../host/network.ts'
-import type { Dice, Simulation } from './simulation.ts'
+import type { Dice, Pass, Simulation } from './simulation.ts'
 
 /** What outlives processes. */
 interface Fabric {
   readonly simulation: Simulation
-  readonly dice: Dice
   readonly listeners: Map<string, { host: SimHost; accept: (socket: Socket) => void }>
   /** `from>to`. */
   readonly cuts: Set<string>
@@ -23,7 +22,6 @@ export class SimNetwork {
   constructor(simulation: Simulation) {
     this.fabric = {
       simulation,
-      dice: simulation.stream('network'),
       listeners: new Map(),
       cuts: new Set(),
       pipes: new Set(),
@@ -74,6 +72,8 @@ export class SimNetwork {
 class Pipe {
   private readonly fabric: Fabric
   private readonly link: string
+  /** Of the link: what goes over one changes nothing for the others. */
+  readonly dice: Dice
   private lastUs = 0
   /** What has come to the cut. */
   private held: (() => void)[] = []
@@ -81,12 +81,13 @@ class Pipe {
   constructor(fabric: Fabric, from: string, to: string) {
     this.fabric = fabric
     this.link = `${from}>${to}`
+    this.dice = fabric.simulation.stream(`link ${this.link}`)
     fabric.pipes.add(this)
   }
 
   send(arrive: () => void): void {
-    const { simulation, dice, latencyUs } = this.fabric
-    this.lastUs = Math.max(this.lastUs, simulation.nowUs + dice.between(latencyUs.least, latencyUs.most))
+    const { simulation, latencyUs } = this.fabric
+    this.lastUs = Math.max(this.lastUs, simulation.nowUs + this.dice.between(latencyUs.least, latencyUs.most))
     simulation.after(this.lastUs - simulation.nowUs, () => {
       if (this.held.length > 0 || this.fabric.cuts.has(this.link)) this.held.push(arrive)
       else arrive()
@@ -106,6 +107,8 @@ class Pipe {
 export class SimHost implements Network {
   readonly name: string
   running = true
+  /** What the process notices goes through here: a gate that is shut while it is paused. */
+  pass: Pass = (run) => run()
   private readonly fabric: Fabric
   private readonly sockets = new Set<SimSocket>()
 
@@ -139,7 +142,7 @@ export class SimHost implements Network {
         waiting = false
         there.close()
         back.close()
-        if (this.running) reject(failure(code, endpoint))
+        this.notice(() => reject(failure(code, endpoint)))
       }
       const timer = fabric.simulation.after(timeoutMs * 1000, () => giveUp('ETIMEDOUT'))
       there.send(() => {
@@ -150,13 +153,13 @@ export class SimHost implements Network {
         mine.peer = theirs
         theirs.peer = mine
         listener.host.sockets.add(theirs)
-        listener.accept(theirs)
+        listener.host.notice(() => listener.accept(theirs))
         back.send(() => {
           if (!waiting || !this.running) return theirs.reset()
           waiting = false
           timer.cancel()
           this.sockets.add(mine)
-          resolve(mine)
+          this.notice(() => resolve(mine))
         })
       })
     })
@@ -168,6 +171,14 @@ export class SimHost implements Network {
     for (const [key, { host }] of this.fabric.listeners) if (host === this) this.fabric.listeners.delete(key)
     for (const socket of this.sockets) socket.abandon()
     this.sockets.clear()
+  }
+
+  /** What happens to a process that has ended nobody sees. */
+  notice(run: () => void): void {
+    if (!this.running) return
+    this.pass(() => {
+      if (this.running) run()
+    })
   }
 
   forget(socket: SimSocket): void {
@@ -204,14 +215,15 @@ class SimSocket implements Socket {
     if (this.closed || this.ended) return true
     let bytes = Buffer.concat(chunks)
     // Whoever reads must not count on getting what was written in one piece.
-    if (bytes.length > 1 && this.fabric.dice.chance(0.1)) {
-      const at = 1 + this.fabric.dice.below(bytes.length - 1)
+    const { dice } = this.outgoing
+    if (bytes.length > 1 && dice.chance(0.1)) {
+      const at = 1 + dice.below(bytes.length - 1)
       const first = bytes.subarray(0, at)
       bytes = bytes.subarray(at)
       this.outgoing.send(() => this.peer.receive(first))
     }
     this.outgoing.send(() => this.peer.receive(bytes))
-    if (sent !== undefined) this.fabric.simulation.after(1, () => this.host.running && sent())
+    if (sent !== undefined) this.fabric.simulation.after(1, () => this.host.notice(sent))
     return true
   }
 
@@ -221,7 +233,7 @@ class SimSocket implements Socket {
 
   resume(): void {
     this.paused = false
-    this.fabric.simulation.after(1, () => this.deliver())
+    this.fabric.simulation.after(1, () => this.host.notice(() => this.deliver()))
   }
 
   end(): void {
@@ -253,18 +265,19 @@ class SimSocket implements Socket {
   receive(bytes: Buffer): void {
     if (this.closed || this.ended) return
     this.arrived.push(bytes)
-    this.deliver()
+    this.host.notice(() => this.deliver())
   }
 
   private deliver(): void {
     while (!this.paused && !this.closed && this.arrived.length > 0) {
-      const chunk = this.arrived.shift()!
-      if (this.host.running) this.onData(chunk)
+      this.onData(this.arrived.shift()!)
     }
   }
 
   private finish(): void {
-    if (!this.closed && this.host.running) this.onEnd()
+    this.host.notice(() => {
+      if (!this.closed) this.onEnd()
+    })
   }
 
   private close(error: Error | undefined): void {
@@ -272,7 +285,7 @@ class SimSocket implements Socket {
     this.closed = true
     this.outgoing.close()
     this.host.forget(this)
-    if (this.host.running) this.onClose(error)
+    this.host.notice(() => this.onClose(error))
   }
 }
 
