@@ -141,7 +141,20 @@ const quirks: Record<number, Quirk> = {
       version < 4 ? { ...read, resultsByTopicV3AndBelow: read.resultsByTransaction[0].topicResults } : read,
   },
   35: { named: (request) => ({ topics: renamed(request.topics, 'topic', 'name') }) },
+  // Members are objects before they are on the wire, too.
+  56: {
+    named: (request, version) => (version < 3 ? withIsrOfObjects(request) : request),
+  },
   49: { named: (request) => ({ ...request, entries: renamed(request.entries, 'entity', 'entities') }) },
+}
+
+function withIsrOfObjects(request: Value): Value {
+  const partitions = (topic: Value) =>
+    topic.partitions.map((partition: Value) => ({
+      ...partition,
+      newIsrWithEpochs: partition.newIsr.map((brokerId: number) => ({ brokerId })),
+    }))
+  return { ...request, topics: request.topics.map((topic: Value) => ({ ...topic, partitions: partitions(topic) })) }
 }
 
 const dist = join(import.meta.dirname, '../../node_modules/@platformatic/kafka/dist')
