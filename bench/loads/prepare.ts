@@ -195,6 +195,7 @@ async function manyPartitions(load: ManyPartitions, context: LoadContext): Promi
       records,
       spread: 'each',
       linger: '5ms',
+      window: partitions,
       seconds: CAP_SECONDS,
     })
     const { values, ...rest } = throughput(result.records / result.seconds, size, result.records)

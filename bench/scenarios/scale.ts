@@ -34,7 +34,7 @@ export const scaleFamily: Family = {
       name: 'partitions-10000',
       title: 'a topic of 10,000 partitions is created and written to, 1 KiB, acks=1 (franz-go)',
       brokers: ['moldau', 'moldau-os', 'kafka'],
-      load: { kind: 'many-partitions', acks: '1', partitions: 10_000, size: 1024, records: 300_000 },
+      load: { kind: 'many-partitions', acks: '1', partitions: 10_000, size: 1024, records: 100_000 },
     },
     {
       name: 'growth',

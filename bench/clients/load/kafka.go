@@ -11,6 +11,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// Kafka refuses requests that make some 10,000 records of metadata.
+const partitionsAtOnce = 5000
+
 // Kafka's protocol, by franz-go.
 type kafkaTarget struct{ address string }
 
@@ -26,12 +29,21 @@ func (t *kafkaTarget) create(ctx context.Context, topic string, partitions int) 
 	defer client.Close()
 	admin := kadm.NewClient(client)
 	admin.SetTimeoutMillis(120_000)
-	result, err := admin.CreateTopic(ctx, int32(partitions), 1, nil, topic)
+	result, err := admin.CreateTopic(ctx, int32(min(partitions, partitionsAtOnce)), 1, nil, topic)
 	if err == nil {
 		err = result.Err
 	}
 	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 		return err
+	}
+	for made := partitionsAtOnce; made < partitions; made += partitionsAtOnce {
+		answers, err := admin.UpdatePartitions(ctx, min(partitions, made+partitionsAtOnce), topic)
+		if err == nil {
+			err = answers.Error()
+		}
+		if err != nil {
+			return err
+		}
 	}
 	// Kafka answers before its brokers know the topic.
 	for {
@@ -42,7 +54,7 @@ func (t *kafkaTarget) create(ctx context.Context, topic string, partitions int) 
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
