@@ -8,7 +8,7 @@ import { Peers } from '../cluster/peers.ts'
 import { ReplicaManager, type ReplicationOptions } from '../cluster/replication/replica-manager.ts'
 import type { MetadataStore } from '../cluster/store/metadata-store.ts'
 import type { BrokerConfig } from '../config/effective.ts'
-import { type ListenerConfig, parseListeners } from '../config/listeners.ts'
+import { interBrokerListener, type ListenerConfig, parseListeners } from '../config/listeners.ts'
 import type { Clock } from '../host/clock.ts'
 import type { Disk } from '../host/disk.ts'
 import type { Logger } from '../host/logger.ts'
@@ -193,7 +193,7 @@ class Parts {
       network: this.options.network,
       clock,
       image: () => metadata.image(),
-      listener: config.get('inter.broker.listener.name'),
+      listener: interBrokerListener(config),
       purpose: 'transactions',
       requestTimeoutMs: config.get('request.timeout.ms'),
     })
@@ -275,12 +275,23 @@ class Parts {
     const { config, network, random } = this.options
     if (!metadata.isCluster) return undefined
     return {
+      isPeer: ({ listener }) => metadata.isCluster && listener === (interBrokerListener(config) ?? listener),
       network,
       random,
       brokerEpoch: () => metadata.brokerEpoch,
       isrChanges: metadata.isrChanges,
       settings: () => replicationSettingsOf(metadata.brokerConfig()),
-      listener: config.get('inter.broker.listener.name') ?? undefined,
+      listener: interBrokerListener(config) ?? undefined,
+    }
+  }
+
+  private replicationReport(): ReplicationReport {
+    const { logger, observer } = this.options
+    const lines = replicationEventLines(logger)
+    if (observer === undefined) return lines
+    return (event) => {
+      lines(event)
+      observer.replicated(event)
     }
   }
 

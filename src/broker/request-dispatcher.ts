@@ -12,6 +12,8 @@ import type { Call, Handler, Outcome } from './handlers/handler.ts'
 import type { Answer, Connection } from './network/connection.ts'
 import type { Services } from './services.ts'
 
+const API_KEY_SIZE = 2
+
 export class RequestDispatcher {
   private readonly services: Services
 
@@ -34,10 +36,12 @@ export class RequestDispatcher {
       clientId: header.clientId ?? '',
       connection,
       sent: undefined,
-      serve: (inner) => this.serve(inner, connection),
+      serveForwarded: (inner) => this.serveForwarded(inner, connection),
     }
     let outcome: Outcome<typeof handler.api> | Promise<Outcome<typeof handler.api>>
     try {
+      if (handler.interBroker && !this.services.isPeer(connection))
+        throw new KafkaError('CLUSTER_AUTHORIZATION_FAILED', `${handler.api.name} is for brokers of this cluster`)
       outcome = handler.handle(request, this.services, call)
     } catch (error) {
       outcome = this.failed(handler, request, error)
@@ -47,6 +51,19 @@ export class RequestDispatcher {
       (settled) => encode(handler, header, call, settled),
       (error) => encode(handler, header, call, this.failed(handler, request, error)),
     )
+  }
+
+  private serveForwarded(frame: Buffer, connection: Connection): Answer | Promise<Answer> {
+    const apiKey = frame.length < API_KEY_SIZE ? -1 : frame.readInt16BE(0)
+    // An envelope inside of an envelope is not, either: there is no end to that.
+    if (handlersByKey.get(apiKey)?.forwardable !== true)
+      throw new KafkaError('INVALID_REQUEST', `requests with API key ${apiKey} are not forwarded`)
+    try {
+      return this.serve(frame, connection)
+    } catch (error) {
+      if (error instanceof DecodeError) throw new KafkaError('INVALID_REQUEST', error.message)
+      throw error
+    }
   }
 
   private failed(handler: Handler, request: Request<Handler['api']>, error: unknown): Outcome<Handler['api']> {

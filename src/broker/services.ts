@@ -48,6 +48,8 @@ export interface Services {
   readonly brokers: (connection: Connection) => readonly BrokerAddress[]
   /** With those that are fenced. */
   readonly registeredBrokers: (connection: Connection) => readonly BrokerAddress[]
+  /** Whether who is at the other end may be another broker of this cluster, for all that is known of a connection. */
+  readonly isPeer: (connection: Connection) => boolean
   /** A mistake of ours: what was done when it happened, and the error with its stack. */
   readonly bug: (what: string, error: unknown) => void
 }

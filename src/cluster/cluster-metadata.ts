@@ -2,6 +2,7 @@
 // On a single node all of it is in this process.
 
 import { type BrokerConfig, GroupConfig, TopicConfig } from '../config/effective.ts'
+import { interBrokerListener } from '../config/listeners.ts'
 import type { Clock } from '../host/clock.ts'
 import type { Disk } from '../host/disk.ts'
 import type { Random } from '../host/random.ts'
@@ -192,7 +193,7 @@ export class ClusterMetadata {
       heartbeatMs: config.get('broker.heartbeat.interval.ms'),
       registrationMs: config.get('initial.broker.registration.timeout.ms'),
     }
-    const listener = config.get('inter.broker.listener.name') ?? undefined
+    const listener = interBrokerListener(config) ?? undefined
     return new ClusterMetadata(options, clusterId, store, publisher, (context) => ({
       member: new ClusterMember({
         store,

@@ -53,6 +53,14 @@ export function parseListeners(config: BrokerConfig): ListenerConfig[] {
     }
   }
 
+  const interBroker = interBrokerListener(config)
+  if (interBroker !== null && !listeners.some(({ name }) => name === interBroker)) {
+    throw new ConfigError(
+      'inter.broker.listener.name',
+      `inter.broker.listener.name is ${interBroker}, which is not among listeners`,
+    )
+  }
+
   const forClients = listeners.filter(({ name }) => !controllers.has(name))
   if (forClients.length === 0) throw new ConfigError('listeners', 'listeners has none for clients, only for the controller')
   return forClients.map(({ name, host, port }) => {
@@ -78,6 +86,11 @@ export function parseListeners(config: BrokerConfig): ListenerConfig[] {
       advertised: address === undefined ? null : { host: address.host || 'localhost', port: address.port },
     }
   })
+}
+
+/** The listener that brokers use among themselves; null where nobody has said: then it is the first of each. */
+export function interBrokerListener(config: BrokerConfig): string | null {
+  return config.get('inter.broker.listener.name')?.toUpperCase() ?? null
 }
 
 function parseProtocolMap(entries: readonly string[]): Map<string, SecurityProtocol> {

@@ -209,8 +209,9 @@ class Member implements ClusterBroker {
       ...options.config,
       ...options.configOf?.(this.id),
       'node.id': String(this.id),
-      listeners: `PLAINTEXT://127.0.0.1:${this.port}`,
     }
+    // The first is at the same port in each of its lives.
+    given['listeners'] = (given['listeners'] ?? 'PLAINTEXT://127.0.0.1:0').replace(/:0(?=,|$)/, `:${this.port}`)
     const settings = Object.entries(given).map(([key, value]) => ({ key, value, origin: 'config' }))
     const machine = new Machine(this.id, wires, realClock, this.disk, realNetwork, etcd)
     this.machine = machine

@@ -146,6 +146,7 @@ const REQUESTS: Readonly<Record<string, (setting: Setting) => Record<string, unk
   AddOffsetsToTxn: ({ groupId }) => ({ transactionalId: 'nobody', producerId: 1n, producerEpoch: 0, groupId }),
   EndTxn: () => ({ transactionalId: 'nobody', producerId: 1n, producerEpoch: 0, committed: true }),
   WriteTxnMarkers: () => ({ markers: [] }),
+  UnregisterBroker: () => ({ brokerId: 12345 }),
   TxnOffsetCommit: ({ groupId }) => ({
     transactionalId: 'nobody',
     groupId,

@@ -4,6 +4,7 @@ import { handler } from './handler.ts'
 
 /** Creates topics. The answer comes when they can be written. */
 export const createTopics = handler(CreateTopics, {
+  forwardable: true,
   async handle(request, services) {
     const topics = await services.metadata.createTopics(request.topics, request)
     await services.caughtUp()

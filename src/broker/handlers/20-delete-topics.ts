@@ -5,6 +5,7 @@ import { handler } from './handler.ts'
 
 /** Deletes topics with their records, and forgets what groups have committed for them. */
 export const deleteTopics = handler(DeleteTopics, {
+  forwardable: true,
   async handle(request, services, call) {
     const responses = await services.metadata.deleteTopics(references(request))
     await services.caughtUp()

@@ -3,6 +3,7 @@ import { handler } from './handler.ts'
 
 /** Gives topics more partitions. Records that are there stay where they are, so keys may change their partition. */
 export const createPartitions = handler(CreatePartitions, {
+  forwardable: true,
   async handle(request, services) {
     const results = await services.metadata.createPartitions(request.topics, request)
     await services.caughtUp()

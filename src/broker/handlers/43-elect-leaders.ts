@@ -5,6 +5,7 @@ const PREFERRED = 0
 
 /** Elects leaders now: the preferred replicas, or, where nobody leads, any replica that is there, whatever it lacks. */
 export const electLeaders = handler(ElectLeaders, {
+  forwardable: true,
   async handle(request, services, call) {
     // Before there were types of election all were of preferred leaders.
     const electionType = call.version === 0 ? PREFERRED : request.electionType

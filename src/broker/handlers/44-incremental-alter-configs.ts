@@ -3,6 +3,7 @@ import { handler } from './handler.ts'
 
 /** Changes single keys of resources: sets, deletes, appends to lists, takes from them. */
 export const incrementalAlterConfigs = handler(IncrementalAlterConfigs, {
+  forwardable: true,
   async handle(request, services) {
     const responses = await services.metadata.incrementalAlterConfigs(request.resources, request)
     await services.caughtUp()

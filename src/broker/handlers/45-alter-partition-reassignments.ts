@@ -3,6 +3,7 @@ import { handler } from './handler.ts'
 
 /** Starts moving partitions to other brokers, or stops it. The answer comes when the move has begun, not when it is done. */
 export const alterPartitionReassignments = handler(AlterPartitionReassignments, {
+  forwardable: true,
   async handle(request, services) {
     const response = await services.metadata.reassignPartitions(request, request)
     await services.caughtUp()

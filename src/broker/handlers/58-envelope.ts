@@ -11,7 +11,7 @@ export const envelope = handler(Envelope, {
   async handle({ requestData }, { metadata }, call) {
     // It has looked at older metadata than ours, or at newer: it looks again.
     if (!metadata.isController) throw new KafkaError('NOT_CONTROLLER')
-    const answer = await call.serve(requestData)
+    const answer = await call.serveForwarded(requestData)
     if (answer === null || answer === 'close') throw new KafkaError('INVALID_REQUEST', 'such a request is not to be forwarded')
     return { errorCode: ErrorCode.NONE, responseData: Buffer.concat(answer.chunks).subarray(LENGTH_SIZE) }
   },

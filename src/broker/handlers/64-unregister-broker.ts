@@ -4,6 +4,7 @@ import { handler } from './handler.ts'
 
 /** Forgets a broker that is gone for good. */
 export const unregisterBroker = handler(UnregisterBroker, {
+  forwardable: true,
   async handle({ brokerId }, services) {
     await services.metadata.unregisterBroker(brokerId)
     await services.caughtUp()

@@ -12,8 +12,11 @@ export interface Call {
   readonly connection: Connection
   /** Set by a handler that wants to hear when its answer is with the kernel. */
   sent: (() => void) | undefined
-  /** Serves a request that came inside of this one, as if it had come by the same connection. */
-  readonly serve: (frame: Buffer) => Answer | Promise<Answer>
+  /**
+   * Serves a request that came inside of this one, as if it had come by the same connection. Throws KafkaError INVALID_REQUEST for bytes
+   * that are none, and for requests that are not to be forwarded.
+   */
+  readonly serveForwarded: (frame: Buffer) => Answer | Promise<Answer>
 }
 
 /** A response body, null for no answer at all (acks=0), 'close' to end the connection instead of answering. */
@@ -28,8 +31,10 @@ export interface Handler<A extends Api = Api> {
   readonly versions: Versions
   /** What ApiVersions says is served, where clients need to hear more than the truth (Produce). */
   readonly announced: Versions
-  /** Brokers ask it of each other: a single node does not announce it. */
+  /** Brokers ask it of each other: a single node does not announce it, and nobody else is served it. */
   readonly interBroker: boolean
+  /** Brokers hand it on to the controller. */
+  readonly forwardable: boolean
   handle(request: Request<A>, services: Services, call: Call): Outcome<A> | Promise<Outcome<A>>
   /** How this API says "all of it failed". */
   fail(request: Request<A>, error: KafkaError): Failure<A>
@@ -40,6 +45,7 @@ interface Definition<A extends Api> {
   readonly versions?: string
   readonly announced?: string
   readonly interBroker?: boolean
+  readonly forwardable?: boolean
   readonly handle: Handler<A>['handle']
   readonly fail: Handler<A>['fail']
 }
@@ -47,6 +53,6 @@ interface Definition<A extends Api> {
 export function handler<A extends Api>(api: A, definition: Definition<A>): Handler<A> {
   const versions = definition.versions === undefined ? api.versions : parseVersions(definition.versions)
   const announced = definition.announced === undefined ? versions : parseVersions(definition.announced)
-  const { handle, fail, interBroker = false } = definition
-  return { api, versions, announced, interBroker, handle, fail }
+  const { handle, fail, interBroker = false, forwardable = false } = definition
+  return { api, versions, announced, interBroker, forwardable, handle, fail }
 }
