@@ -11,6 +11,7 @@ import type { TopicId } from '../../protocol/ids.ts'
 import { Produce, type ProduceRequest } from '../../protocol/messages/00-produce.ts'
 import { BATCH_HEADER_SIZE, batchSize, codecId, isTransactional, MAGIC_V2, magic } from '../../protocol/records/batch-header.ts'
 import type { ResponseInput } from '../../protocol/schema.ts'
+import { LeaderHints } from '../leader-hints.ts'
 import type { Services } from '../services.ts'
 import type { TransactionalBatch, Verdicts } from '../transaction-admission.ts'
 import { type Call, handler, type Outcome } from './handler.ts'
@@ -29,7 +30,8 @@ export const produce = handler(Produce, {
 
   handle(request, services, call) {
     if (request.acks !== 0 && request.acks !== 1 && request.acks !== -1) throw new KafkaError('INVALID_REQUIRED_ACKS')
-    const answer = new ProduceAnswer(request.acks, call.version, services.clock.monotonicMs() + request.timeoutMs)
+    const hints = new LeaderHints(services, call.connection)
+    const answer = new ProduceAnswer(request.acks, call.version, services.clock.monotonicMs() + request.timeoutMs, hints)
     const appends = appendsOf(request, services, call)
     const admitted = admit(request.transactionalId, appends, services, call.version)
     if (admitted === undefined) return answer.after(appends)
@@ -60,6 +62,8 @@ export const produce = handler(Produce, {
 /** What a request asks of one partition. */
 interface Append {
   readonly topic: ProduceRequest['topicData'][number]
+  /** '' where nobody knows its id. */
+  name: string
   readonly index: number
   /** Undefined where `error` says why. */
   partition: Partition | undefined
@@ -72,10 +76,11 @@ function appendsOf(request: ProduceRequest, services: Services, { clientId, vers
   const appends: Append[] = []
   for (const topic of request.topicData) {
     for (const { index, records } of lastOfEach(topic.partitionData)) {
-      const append: Append = { topic, index, partition: undefined, batch: NOTHING, error: undefined }
+      const append: Append = { topic, name: '', index, partition: undefined, batch: NOTHING, error: undefined }
       appends.push(append)
       try {
         const name = version >= 13 ? nameOf(services, topic.topicId) : topic.name
+        append.name = name
         if (isInternalTopic(name) && clientId !== ADMIN_CLIENT_ID) {
           throw new KafkaError('INVALID_TOPIC_EXCEPTION', `${name} is internal`)
         }
@@ -112,16 +117,18 @@ class ProduceAnswer {
   private readonly acks: Acks
   private readonly options: Omit<AppendOptions, 'leaderEpoch'>
   private readonly deadlineMs: number
+  private readonly hints: LeaderHints
   private readonly responses: { name: string; topicId: string; partitionResponses: PartitionResponse[] }[] = []
   private readonly waits: Promise<void>[] = []
   private refused = false
 
-  constructor(acks: Acks, version: number, deadlineMs: number) {
+  constructor(acks: Acks, version: number, deadlineMs: number, hints: LeaderHints) {
     this.acks = acks
     // Version 2 of transactions: with an epoch for each.
     const transactionVersion = supportOfProduce(version) === 'implicit' ? 2 : undefined
     this.options = { origin: 'client', transactionVersion, allowance: decompressionAllowance() }
     this.deadlineMs = deadlineMs
+    this.hints = hints
   }
 
   after(appends: readonly Append[]): Outcome<typeof Produce> | Promise<Outcome<typeof Produce>> {
@@ -136,13 +143,14 @@ class ProduceAnswer {
     // Without answers the only way to tell the client is to hang up: it will ask for metadata anew.
     if (this.acks === 0) return this.refused ? 'close' : null
     const { responses } = this
-    if (this.waits.length === 0) return { responses }
+    const nodeEndpoints = this.hints.endpoints
+    if (this.waits.length === 0) return { responses, nodeEndpoints }
     // Most requests of a busy broker are small, and about one partition.
     const settled: Promise<unknown> = this.waits.length === 1 ? this.waits[0] : Promise.all(this.waits)
-    return settled.then(() => ({ responses }))
+    return settled.then(() => ({ responses, nodeEndpoints }))
   }
 
-  private append({ partition, batch, index, error, verification }: Append): PartitionResponse {
+  private append({ name, partition, batch, index, error, verification }: Append): PartitionResponse {
     try {
       if (partition === undefined || error !== undefined) throw error
       const { firstOffset, lastOffset, logAppendTimeMs } = partition.append(
@@ -154,13 +162,18 @@ class ProduceAnswer {
       const response = { index, errorCode: ErrorCode.NONE as number, baseOffset: firstOffset, logAppendTimeMs, logStartOffset }
       const wait = partition.awaitAcks(this.acks, lastOffset + 1n, this.deadlineMs)
       if (wait !== undefined)
-        this.waits.push(wait.catch((refusedLater: KafkaError) => void Object.assign(response, refusal(index, refusedLater))))
+        this.waits.push(wait.catch((later: KafkaError) => void Object.assign(response, this.refusal(name, index, later))))
       return response
     } catch (refused) {
       if (!(refused instanceof KafkaError)) throw refused
       this.refused = true
-      return refusal(index, refused)
+      return this.refusal(name, index, refused)
     }
+  }
+
+  private refusal(topic: string, index: number, error: KafkaError): PartitionResponse {
+    const currentLeader = error.code === 'NOT_LEADER_OR_FOLLOWER' ? this.hints.of(topic, index) : undefined
+    return { ...refusal(index, error), currentLeader }
   }
 }
 

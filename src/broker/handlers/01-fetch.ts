@@ -11,10 +11,13 @@ import { Fetch, type FetchRequest } from '../../protocol/messages/01-fetch.ts'
 import type { ResponseInput } from '../../protocol/schema.ts'
 import { delayedFetch, type FetchAttempt } from '../delayed-fetch.ts'
 import type { FetchContext, FetchPartition, PartitionResponse } from '../fetch-sessions.ts'
+import { LeaderHints } from '../leader-hints.ts'
 import type { Services } from '../services.ts'
 import { type Call, handler } from './handler.ts'
 
 const READ_COMMITTED = 1
+/** Of these a client learns at once where to go (KIP-951). */
+const LED_ELSEWHERE = new Set(['NOT_LEADER_OR_FOLLOWER', 'FENCED_LEADER_EPOCH'])
 const NO_RECORDS: readonly Buffer[] = []
 const NO_TRANSACTIONS: readonly AbortedTransaction[] = []
 
@@ -28,6 +31,7 @@ const NOTHING_FOUND: Found = { result: null, aborted: NO_TRANSACTIONS }
 
 interface Attempt extends FetchAttempt {
   readonly leases: readonly Lease[]
+  readonly hints: LeaderHints
   readonly found: readonly { partition: FetchPartition; response: PartitionResponse }[]
 }
 
@@ -51,7 +55,8 @@ export const fetch = handler(Fetch, {
         return isFollower ? replica.followers : replica
       }),
       attempt: () => {
-        const reading = new Reading(services, partitions, maxBytes, reader, isNew)
+        const hints = new LeaderHints(services, call.connection)
+        const reading = new Reading(services, partitions, maxBytes, reader, isNew, hints)
         isNew = false
         return reading.run()
       },
@@ -100,7 +105,7 @@ function answer(context: FetchContext, attempt: Attempt, call: Call): ResponseIn
     }
     topic.partitions.push(response)
   }
-  return { errorCode: ErrorCode.NONE, sessionId: context.sessionId, responses }
+  return { errorCode: ErrorCode.NONE, sessionId: context.sessionId, responses, nodeEndpoints: attempt.hints.endpoints }
 }
 
 /** One pass over the partitions of a fetch, in the order in which the client named them, within its byte limits. */
@@ -109,18 +114,27 @@ class Reading {
   private readonly partitions: readonly FetchPartition[]
   private readonly reader: FetchReader
   private readonly isNew: boolean
+  private readonly hints: LeaderHints
   private readonly found: { partition: FetchPartition; response: PartitionResponse }[] = []
   private left: number
   private readonly leases: Lease[] = []
   private bytes = 0
   private urgent = false
 
-  constructor(services: Services, partitions: readonly FetchPartition[], maxBytes: number, reader: FetchReader, isNew: boolean) {
+  constructor(
+    services: Services,
+    partitions: readonly FetchPartition[],
+    maxBytes: number,
+    reader: FetchReader,
+    isNew: boolean,
+    hints: LeaderHints,
+  ) {
     this.services = services
     this.partitions = partitions
     this.left = maxBytes
     this.reader = reader
     this.isNew = isNew
+    this.hints = hints
   }
 
   run(from = 0): Attempt | Promise<Attempt> {
@@ -147,7 +161,7 @@ class Reading {
         this.refuse(requested, error)
       }
     }
-    return { found: this.found, leases: this.leases, bytes: this.bytes, urgent: this.urgent }
+    return { found: this.found, leases: this.leases, bytes: this.bytes, urgent: this.urgent, hints: this.hints }
   }
 
   /** Followers fetch from leaders; consumers from any replica, if they know of racks (KIP-392). */
@@ -263,6 +277,8 @@ class Reading {
   private refuse(requested: FetchPartition, error: unknown): void {
     if (!(error instanceof KafkaError)) throw error
     this.urgent = true
+    const { topic, partition } = requested
+    const currentLeader = this.reader.version >= 16 && LED_ELSEWHERE.has(error.code) ? this.hints.of(topic, partition) : undefined
     const code =
       error.code === 'KAFKA_STORAGE_ERROR' && this.reader.version <= 5 ? ErrorCode.NOT_LEADER_OR_FOLLOWER : error.errorCode
     this.found.push({
@@ -275,6 +291,7 @@ class Reading {
         logStartOffset: -1n,
         abortedTransactions: null,
         records: NO_RECORDS,
+        currentLeader,
       },
     })
   }
