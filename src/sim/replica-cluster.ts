@@ -351,6 +351,8 @@ export class ReplicaBroker {
       clock: this.clock,
       config: () => ({ get: (key: string) => settings[key] ?? CONFIG.get(key as 'fetch.max.bytes') }),
       image: () => this.applied!.current,
+      metadata: { image: () => this.applied!.current },
+      brokers: () => [],
       replicas: this.replicas,
       sessions: new FetchSessions(100, this.clock, this.cluster.simulation.stream('sessions')),
       announcedApis: ANNOUNCED,

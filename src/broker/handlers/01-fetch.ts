@@ -210,6 +210,10 @@ class Reading {
     this.left -= size
     // So that followers serve what is committed without waiting for the next records (KIP-1166).
     if (requested.wantsHighWatermark && partition.highWatermark > requested.toldHighWatermark) this.urgent = true
+    // Somebody waits until followers have deleted, too. Without a session nobody knows what they have been told.
+    if (this.reader.replicaId >= 0 && requested.toldLogStartOffset >= 0n) {
+      if (partition.logStartOffset > requested.toldLogStartOffset) this.urgent = true
+    }
     this.found.push({
       partition: requested,
       response: this.response(requested, partition, result?.chunks ?? NO_RECORDS, aborted),

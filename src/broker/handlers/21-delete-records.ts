@@ -1,33 +1,24 @@
 import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
 import { DeleteRecords } from '../../protocol/messages/21-delete-records.ts'
+import type { Services } from '../services.ts'
 import { handler } from './handler.ts'
 
 const TO_HIGH_WATERMARK = -1n
 
-/** Moves the start of partitions up. What lies below is gone for readers at once, and from the disk as whole segments fall below it. */
+/**
+ * Moves the start of partitions up, on all replicas. What lies below is gone for readers at once, and from the disk as whole segments
+ * fall below it.
+ */
 export const deleteRecords = handler(DeleteRecords, {
   async handle(request, services) {
-    const topics = []
-    for (const { name, partitions } of request.topics) {
-      const answers = []
-      for (const { partitionIndex, offset } of partitions) {
-        try {
-          const partition = services.replicas.leader(name, partitionIndex)
-          if (!partition.log.config.deletes) {
-            throw new KafkaError('POLICY_VIOLATION', `records of ${name} are removed by compaction only (cleanup.policy)`)
-          }
-          const upTo = offset === TO_HIGH_WATERMARK ? partition.highWatermark : offset
-          if (upTo < 0n || upTo > partition.highWatermark) throw new KafkaError('OFFSET_OUT_OF_RANGE')
-          await partition.log.advanceLogStartOffset(upTo)
-          answers.push({ partitionIndex, lowWatermark: partition.logStartOffset, errorCode: ErrorCode.NONE })
-        } catch (error) {
-          if (!(error instanceof KafkaError)) throw error
-          answers.push({ partitionIndex, lowWatermark: -1n, errorCode: error.errorCode })
-        }
-      }
-      topics.push({ name, partitions: answers })
-    }
-    return { topics }
+    const deadlineMs = services.clock.monotonicMs() + request.timeoutMs
+    const topics = request.topics.map(async ({ name, partitions }) => ({
+      name,
+      partitions: await Promise.all(
+        partitions.map(({ partitionIndex, offset }) => deleteFrom(services, name, partitionIndex, offset, deadlineMs)),
+      ),
+    }))
+    return { topics: await Promise.all(topics) }
   },
 
   fail: (request, error) => ({
@@ -37,3 +28,18 @@ export const deleteRecords = handler(DeleteRecords, {
     })),
   }),
 })
+
+async function deleteFrom({ replicas }: Services, topic: string, partitionIndex: number, offset: bigint, deadlineMs: number) {
+  try {
+    const partition = replicas.leader(topic, partitionIndex)
+    if (!partition.log.config.deletes) {
+      throw new KafkaError('POLICY_VIOLATION', `records of ${topic} are removed by compaction only (cleanup.policy)`)
+    }
+    const upTo = offset === TO_HIGH_WATERMARK ? partition.highWatermark : offset
+    const lowWatermark = await partition.deleteRecords(upTo, deadlineMs)
+    return { partitionIndex, lowWatermark, errorCode: ErrorCode.NONE }
+  } catch (error) {
+    if (!(error instanceof KafkaError)) throw error
+    return { partitionIndex, lowWatermark: -1n, errorCode: error.errorCode }
+  }
+}

@@ -1,4 +1,4 @@
-// Who waits for an offset of one partition: produce requests for their answers, coordinators for their records.
+// Who waits for an offset of one partition: produce requests for their answers, coordinators for their records, deletions for all replicas.
 
 import { KafkaError } from '../../protocol/error-codes.ts'
 
@@ -11,13 +11,20 @@ interface Waiter {
 }
 
 export class AckWaiters {
-  /** In the order of their offsets, because appends are; a repeated batch, whose offset is older, waits with those before it. */
+  /** In the order of their offsets. Nearly all come in that order, because appends do. */
   private waiters: Waiter[] = []
+
+  get size(): number {
+    return this.waiters.length
+  }
 
   /** Resolves when `wake` has been called with `offset` or more. Rejects with KafkaError. */
   until(offset: bigint, deadlineMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.waiters.push({ offset, deadlineMs, resolve, reject })
+      const { waiters } = this
+      let place = waiters.length
+      while (place > 0 && waiters[place - 1].offset > offset) place--
+      waiters.splice(place, 0, { offset, deadlineMs, resolve, reject })
     })
   }
 
@@ -46,7 +53,7 @@ export class AckWaiters {
   expire(nowMs: number): void {
     this.refuse(
       (waiter) => waiter.deadlineMs <= nowMs,
-      new KafkaError('REQUEST_TIMED_OUT', 'the records did not reach the disk, or all in-sync replicas, in time'),
+      new KafkaError('REQUEST_TIMED_OUT', 'the disk, or other replicas, did not get there in time'),
     )
   }
 

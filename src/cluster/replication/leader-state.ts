@@ -11,6 +11,7 @@ import type { IsrMember } from './isr-changes.ts'
 /** Of a follower that has not fetched in this epoch: whatever it had before may be gone, or may never have been ours. */
 const UNKNOWN_OFFSET = -1n
 const NEVER = Number.NEGATIVE_INFINITY
+const ANY_EPOCH = -1
 
 /** What a fetch tells of the follower that sent it. */
 export interface FollowerFetch {
@@ -181,6 +182,15 @@ export class LeaderState {
       }
     }
     return highWatermark
+  }
+
+  /** Below it no replica has records that anybody could read, but for those whose brokers are gone. `ours`: where our own log starts. */
+  lowWatermark(ours: bigint): bigint {
+    let lowWatermark = ours
+    for (const { replicaId, logStartOffset } of this.followers.values()) {
+      if (logStartOffset < lowWatermark && this.rules.mayJoinIsr(replicaId, ANY_EPOCH)) lowWatermark = logStartOffset
+    }
+    return lowWatermark
   }
 
   /** The ISR with the follower in it, if it may join: it has all that is committed, and is known to be who it says. */

@@ -69,6 +69,7 @@ export class Partition implements LogObserver {
   private readonly context: ReplicaContext
   private readonly awaitingWrite = new AckWaiters()
   private readonly awaitingCommit = new AckWaiters()
+  private readonly awaitingDeletion = new AckWaiters()
   /** Bytes that the budget counts for this partition. */
   private counted = 0
   private wakePlanned = false
@@ -139,6 +140,7 @@ export class Partition implements LogObserver {
     const error = new KafkaError('NOT_LEADER_OR_FOLLOWER', 'the leadership changed before all in-sync replicas had the records')
     this.awaitingCommit.refuseAll(error)
     this.awaitingWrite.refuseAll(error)
+    this.awaitingDeletion.refuseAll(new KafkaError('NOT_LEADER_OR_FOLLOWER'))
     // A transaction that was asked about in this leadership may have ended under another one.
     this.log.verifications.clear()
     this.wakeFetchers()
@@ -201,10 +203,30 @@ export class Partition implements LogObserver {
     return this.highWatermark >= offset ? undefined : this.awaitingCommit.until(offset, deadlineMs)
   }
 
+  /**
+   * Moves the start of the log up to `offset`, as the leader. Resolves with the low watermark when all replicas of brokers that live have
+   * done so too; rejects with KafkaError where they have not by `deadlineMs` of monotonic time, or another leadership begins first.
+   */
+  async deleteRecords(offset: bigint, deadlineMs: number): Promise<bigint> {
+    const leader = this.requireLeader()
+    if (offset < 0n || offset > this.highWatermark) throw new KafkaError('OFFSET_OUT_OF_RANGE')
+    await this.log.advanceLogStartOffset(offset)
+    if (this.leader !== leader) throw this.failure ?? new KafkaError('NOT_LEADER_OR_FOLLOWER')
+    const reached = leader.lowWatermark(this.logStartOffset)
+    if (reached >= offset) return reached
+    this.wakeFollowers()
+    await this.awaitingDeletion.until(offset, deadlineMs)
+    return this.requireLeader().lowWatermark(this.logStartOffset)
+  }
+
   /** Lets go of those who have waited long enough. */
   expireWaiters(nowMs: number): void {
     this.awaitingWrite.expire(nowMs)
     this.awaitingCommit.expire(nowMs)
+    if (this.awaitingDeletion.size === 0) return
+    // Nobody waits any longer for brokers that have gone.
+    if (this.leader !== undefined) this.awaitingDeletion.wake(this.leader.lowWatermark(this.logStartOffset))
+    this.awaitingDeletion.expire(nowMs)
   }
 
   /** A follower says by its fetch how far it is. Throws KafkaError: NOT_LEADER_OR_FOLLOWER, UNKNOWN_LEADER_EPOCH. */
@@ -212,6 +234,7 @@ export class Partition implements LogObserver {
     const leader = this.requireLeader()
     const nowMs = this.context.clock.monotonicMs()
     leader.onFetch(fetch, this.log.endOffset, nowMs)
+    if (this.awaitingDeletion.size > 0) this.awaitingDeletion.wake(leader.lowWatermark(this.logStartOffset))
     if (nowMs >= this.noProposalBeforeMs) {
       const isr = leader.expansion(fetch.replicaId, this.highWatermark)
       if (isr !== undefined) {
@@ -397,6 +420,7 @@ export class Partition implements LogObserver {
     this.counted = 0
     this.awaitingWrite.refuseAll(error)
     this.awaitingCommit.refuseAll(error)
+    this.awaitingDeletion.refuseAll(error)
     this.wakeFetchers()
   }
 
@@ -416,12 +440,16 @@ export class Partition implements LogObserver {
     this.wakePlanned = true
     this.context.clock.soon(() => {
       this.wakePlanned = false
-      for (const wakeFetcher of this.followers.fetchers) wakeFetcher()
+      this.wakeFollowers()
     })
   }
 
   private wakeFetchers(): void {
     for (const wakeFetcher of this.fetchers) wakeFetcher()
+    this.wakeFollowers()
+  }
+
+  private wakeFollowers(): void {
     for (const wakeFetcher of this.followers.fetchers) wakeFetcher()
   }
 }
