@@ -25,6 +25,7 @@ import type { FilePool } from './file-pool.ts'
 import { LeaderEpochs } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
 import type { Report } from './log-event.ts'
+import type { OpenTransactions } from './open-transactions.ts'
 import { decodeProducerSnapshot, isProducerSnapshot } from './producer-snapshot.ts'
 import { ProducerState } from './producer-state.ts'
 import { Segment } from './segment.ts'
@@ -566,4 +567,16 @@ export async function loadProducerState(
   const from = snapshotOffset ?? 0n
   if (from < offset) await visitHeaders(pool, segments, from, offset, (header, at) => producers.update(header, at, nowMs))
   return { producers, snapshotOffset }
+}
+
+/** With the transactions that end in `from` to `to` (not included): of those a snapshot made behind them does not tell. */
+export async function loadEndedTransactions(
+  storage: { disk: Disk; pool: FilePool; directory: string },
+  segments: readonly Segment[],
+  { from, to }: { from: bigint; to: bigint },
+  nowMs: number,
+): Promise<OpenTransactions> {
+  const { producers } = await loadProducerState(storage, segments, from, nowMs)
+  await visitHeaders(storage.pool, segments, from, to, (header, at) => producers.update(header, at, nowMs))
+  return producers.transactions
 }

@@ -49,6 +49,11 @@ export class OpenTransactions {
     this.ended = before.ended.filter(({ lastOffset }) => lastOffset < offset)
   }
 
+  /** Takes over from `known` those that ended at `offset` or behind. */
+  recallEnded(known: OpenTransactions, offset: bigint): void {
+    this.ended = known.ended.filter(({ lastOffset }) => lastOffset >= offset)
+  }
+
   clear(): void {
     this.open.clear()
     this.ended = []

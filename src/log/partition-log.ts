@@ -12,7 +12,7 @@ import { EPOCH_CHECKPOINT, logDirectoryName, segmentFileName } from './file-name
 import { EpochFile } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
 import type { LogDirectory } from './log-directory.ts'
-import { type LoadedLog, loadProducerState } from './log-loader.ts'
+import { type LoadedLog, loadEndedTransactions, loadProducerState } from './log-loader.ts'
 import { LogReader, type ReadableLog } from './log-reader.ts'
 import { findCut, removeSnapshots } from './log-truncation.ts'
 import {
@@ -297,6 +297,21 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
   }
 
   /**
+   * For a log that was just loaded, of which only what is below `highWatermark` is known to be committed: finds the transactions that
+   * ended behind it, which readers of committed records must not get ahead of.
+   */
+  recallEndedTransactions(highWatermark: bigint): Promise<void> {
+    return this.changes.take(async () => {
+      const from = highWatermark > this.startOffset ? highWatermark : this.startOffset
+      if (this.failure !== undefined || from >= this.nextOffset || !this.producers.hasEnded) return
+      const storage = { ...this.env, directory: this.path }
+      const range = { from, to: this.nextOffset }
+      const known = await onDisk(() => loadEndedTransactions(storage, this.segments, range, this.env.clock.wallMs()))
+      this.producers.transactions.recallEnded(known, from)
+    })
+  }
+
+  /**
    * Aborted transactions with offsets in `from` to `upTo` (not included), which a reader of committed records must be told of. At once
    * where memory has them. Throws, or rejects with, KafkaError KAFKA_STORAGE_ERROR.
    */
@@ -364,11 +379,9 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
       // The active segment goes too: a new one must carry the offset on.
       if (count === this.segments.length) await this.roll()
       if (this.segments.length <= count) return
-      // Whatever goes, a file that carries the offset on is there, and its name durable.
-      await this.writer.moveTo(this.segments[count])
+      // Whatever goes, a file that carries the offset on is there, and its name durable. No sync of what goes may be under way.
+      await this.writer.settleBelow(this.segments[count])
       await this.env.disk.syncDirectory(this.path)
-      // No sync of theirs may be under way when they are renamed.
-      await this.writer.settle(smaller(this.segments[count].baseOffset, this.writtenOffset))
       await this.orFail(() => this.deleteSegments(count, reason))
     })
   }
@@ -396,8 +409,9 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
       const areThere = this.cuts === cuts && replaced.every((segment) => this.segments.includes(segment))
       if (this.failure !== undefined || !areThere) return false
       // Recovery takes a gap between segments for a loss, where it does not know them to be synced.
-      const next = this.segments[this.segments.indexOf(replaced[replaced.length - 1]) + 1].baseOffset
-      await this.writer.settle(smaller(next, this.writtenOffset))
+      const following = this.segments[this.segments.indexOf(replaced[replaced.length - 1]) + 1]
+      const { baseOffset: next } = following
+      await this.writer.settleBelow(following)
       if ((this.logDirectory.recoveryPoints.get(this.name) ?? 0n) < next) await this.logDirectory.saveRecoveryPoints()
       await this.orFail(() => putInPlace(this.env, this.path, { replaced, cleaned }, this.config.fileDeleteDelayMs))
       this.list.replace(replaced, cleaned)
@@ -427,6 +441,7 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
 
   private async empty(offset: bigint): Promise<void> {
     await this.writer.idle()
+    this.requireReadable()
     await this.writer.forgetFlushed(0n, () => this.logDirectory.retractRecoveryPoint(this.name, 0n))
     // Nothing is synced from here on that is about to be removed.
     this.writer.restart(0n, undefined)
@@ -472,9 +487,12 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
   /** With appends refused. Leaves files, indexes and producer state as if nothing had been appended at or behind `offset`. */
   private async cutTo(offset: bigint): Promise<void> {
     await this.writer.idle()
+    this.requireReadable()
     // Where the disk has become full meanwhile, less is left.
     offset = smaller(offset, this.nextOffset)
-    const active = this.list.holding(offset - 1n)
+    // One that begins there carries the end, if its files have been made.
+    const first = this.list.holding(offset)
+    const active = first !== undefined && this.writer.hasEntered(first) ? first : this.list.holding(offset - 1n)
     if (active === undefined) return this.writer.restart(this.nextOffset, undefined)
     const cut = await findCut(this.env.pool, active, offset)
     await this.writer.forgetFlushed(cut.lastEnd, () => this.logDirectory.retractRecoveryPoint(this.name, cut.lastEnd))

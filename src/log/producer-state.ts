@@ -85,6 +85,12 @@ export class ProducerState {
     return this.entries.size
   }
 
+  /** Whether any producer that is known has ended a transaction. */
+  get hasEnded(): boolean {
+    for (const { coordinatorEpoch } of this.entries.values()) if (coordinatorEpoch >= 0) return true
+    return false
+  }
+
   [Symbol.iterator](): IterableIterator<[bigint, ProducerEntry]> {
     return this.entries.entries()
   }

@@ -111,6 +111,26 @@ describe('the last stable offset', () => {
     assert.deepEqual([log.lastStableOffset(2n), log.lastStableOffset(3n)], [0n, 3n])
   })
 
+  for (const how of ['restart', 'crash'] as const) {
+    test(`waits for a marker that is not known to be committed also after a ${how}`, async () => {
+      const { fixture, log } = await logWith()
+      const [a, b] = [new Producer(1n), new Producer(2n)]
+      a.write(log, 2)
+      a.end(log, 'commit')
+      const first = b.write(log, 2)
+      await log.roll()
+      const marker = b.end(log, 'abort')
+      log.append(batchOf(2), FROM_CLIENT)
+      await log.flush()
+
+      const later = await fixture[how]()
+      await later.recallEndedTransactions(marker)
+      assert.equal(later.lastStableOffset(marker), first)
+      assert.equal(later.lastStableOffset(marker + 1n), marker + 1n)
+      assert.equal(stable(later), later.endOffset)
+    })
+  }
+
   test('is never below the start of the log', async () => {
     const { log } = await logWith()
     const producer = new Producer(1n)

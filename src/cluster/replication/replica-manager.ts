@@ -267,7 +267,9 @@ export class ReplicaManager {
     }
     log ??= await logs.create(topic.name, topic.id, index, config)
     log.config = config
-    const highWatermark = log.logDirectory.highWatermarks.get(log.name)
+    const highWatermark = log?.logDirectory.highWatermarks.get(log.name)
+    // A single node commits all that it has when it leads, which it does at once.
+    if (log !== undefined && this.options.replication !== undefined) await log.recallEndedTransactions(highWatermark ?? 0n)
     const partition = new Partition({ topic: topic.name, topicId: topic.id, index }, log, this.context, highWatermark)
     partition.minInsyncReplicas = minInsyncReplicas?.(topic.name) ?? 1
     const partitions = this.byTopic.get(topic.name) ?? []
