@@ -265,11 +265,11 @@ export class ReplicaManager {
       // An empty log in another directory would stand for all that is in that one.
       throw new KafkaError('KAFKA_STORAGE_ERROR', `the log of ${topic.name}-${index} may be in a directory that is offline`)
     }
-    log ??= await logs.create(topic.name, topic.id, index, config)
-    log.config = config
     const highWatermark = log?.logDirectory.highWatermarks.get(log.name)
     // A single node commits all that it has when it leads, which it does at once.
     if (log !== undefined && this.options.replication !== undefined) await log.recallEndedTransactions(highWatermark ?? 0n)
+    log ??= await logs.create(topic.name, topic.id, index, config)
+    log.config = config
     const partition = new Partition({ topic: topic.name, topicId: topic.id, index }, log, this.context, highWatermark)
     partition.minInsyncReplicas = minInsyncReplicas?.(topic.name) ?? 1
     const partitions = this.byTopic.get(topic.name) ?? []
