@@ -192,7 +192,10 @@ export interface RecordError {
   readonly batchIndexErrorMessage: string | null
 }
 
-/** A failure that has a Kafka error code: refused by a broker, or to be answered to a client. */
+/**
+ * A failure that has a Kafka error code: refused by a broker, or to be answered to a client. It has no stack: it is an answer, and made
+ * for each request of a client that asks for the wrong thing, where a stack would cost more than the rest. Bugs are other errors.
+ */
 export class KafkaError extends Error {
   override readonly name = 'KafkaError'
   readonly code: ErrorName
@@ -200,7 +203,10 @@ export class KafkaError extends Error {
   readonly recordErrors: readonly RecordError[]
 
   constructor(code: ErrorName, message: string = code, options?: ErrorOptions & { recordErrors?: readonly RecordError[] }) {
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = 0
     super(message, options)
+    Error.stackTraceLimit = stackTraceLimit
     this.code = code
     this.recordErrors = options?.recordErrors ?? []
   }

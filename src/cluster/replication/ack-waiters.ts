@@ -41,26 +41,33 @@ export class AckWaiters {
 
   /** Tells those who wait for more than `offset` that it will not come. */
   refuseBehind(offset: bigint, error: KafkaError): void {
-    this.refuse((waiter) => waiter.offset > offset, error)
+    this.refuse(
+      (waiter) => waiter.offset > offset,
+      () => error,
+    )
   }
 
   /** Tells all: whatever comes is no longer what they wait for. */
   refuseAll(error: KafkaError): void {
-    this.refuse(() => true, error)
+    this.refuse(
+      () => true,
+      () => error,
+    )
   }
 
   /** Tells those whose time is up. What they wait for may still come. */
   expire(nowMs: number): void {
     this.refuse(
       (waiter) => waiter.deadlineMs <= nowMs,
-      new KafkaError('REQUEST_TIMED_OUT', 'the disk, or other replicas, did not get there in time'),
+      () => new KafkaError('REQUEST_TIMED_OUT', 'the disk, or other replicas, did not get there in time'),
     )
   }
 
-  private refuse(which: (waiter: Waiter) => boolean, error: KafkaError): void {
+  private refuse(which: (waiter: Waiter) => boolean, why: () => KafkaError): void {
+    if (!this.waiters.some(which)) return
     const refused = this.waiters.filter(which)
-    if (refused.length === 0) return
     this.waiters = this.waiters.filter((waiter) => !which(waiter))
+    const error = why()
     for (const waiter of refused) waiter.reject(error)
   }
 }

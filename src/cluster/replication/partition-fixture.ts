@@ -13,6 +13,7 @@ export function replicaContext(others: Partial<ReplicaContext> & { clock?: Clock
     nodeId: 1,
     clock: new ManualClock(),
     budget: new AppendBudget(),
+    waitedFor: new Set(),
     rules: { lagTimeMaxMs: 30_000, mayJoinIsr: () => true },
     proposals: undefined,
     report: () => {},

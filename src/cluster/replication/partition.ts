@@ -23,6 +23,8 @@ export interface ReplicaContext {
   readonly nodeId: number
   readonly clock: Clock
   readonly budget: AppendBudget
+  /** Where `expireWaiters` has something to do: a partition puts itself in, and whoever calls that takes it out. */
+  readonly waitedFor: Set<Partition>
   readonly rules: IsrRules
   /** Where this broker is the only one, nobody needs to be asked. */
   readonly proposals: { readonly changes: IsrChanges; readonly random: Random } | undefined
@@ -199,8 +201,9 @@ export class Partition implements LogObserver {
   awaitAcks(acks: Acks, offset: bigint, deadlineMs: number): Promise<void> | undefined {
     if (acks === 0) return undefined
     if (this.leader === undefined) return Promise.reject(this.failure ?? new KafkaError('NOT_LEADER_OR_FOLLOWER'))
-    if (acks === 1) return this.log.writtenOffset >= offset ? undefined : this.awaitingWrite.until(offset, deadlineMs)
-    return this.highWatermark >= offset ? undefined : this.awaitingCommit.until(offset, deadlineMs)
+    if ((acks === 1 ? this.log.writtenOffset : this.highWatermark) >= offset) return undefined
+    this.context.waitedFor.add(this)
+    return (acks === 1 ? this.awaitingWrite : this.awaitingCommit).until(offset, deadlineMs)
   }
 
   /**
@@ -215,18 +218,22 @@ export class Partition implements LogObserver {
     const reached = leader.lowWatermark(this.logStartOffset)
     if (reached >= offset) return reached
     this.wakeFollowers()
+    this.context.waitedFor.add(this)
     await this.awaitingDeletion.until(offset, deadlineMs)
     return this.requireLeader().lowWatermark(this.logStartOffset)
   }
 
-  /** Lets go of those who have waited long enough. */
-  expireWaiters(nowMs: number): void {
-    this.awaitingWrite.expire(nowMs)
-    this.awaitingCommit.expire(nowMs)
-    if (this.awaitingDeletion.size === 0) return
-    // Nobody waits any longer for brokers that have gone.
-    if (this.leader !== undefined) this.awaitingDeletion.wake(this.leader.lowWatermark(this.logStartOffset))
-    this.awaitingDeletion.expire(nowMs)
+  /** Lets go of those who have waited long enough. Returns whether anybody still waits. */
+  expireWaiters(nowMs: number): boolean {
+    const { awaitingWrite, awaitingCommit, awaitingDeletion } = this
+    awaitingWrite.expire(nowMs)
+    awaitingCommit.expire(nowMs)
+    if (awaitingDeletion.size > 0) {
+      // Nobody waits any longer for brokers that have gone.
+      if (this.leader !== undefined) awaitingDeletion.wake(this.leader.lowWatermark(this.logStartOffset))
+      awaitingDeletion.expire(nowMs)
+    }
+    return awaitingWrite.size + awaitingCommit.size + awaitingDeletion.size > 0
   }
 
   /** A follower says by its fetch how far it is. Throws KafkaError: NOT_LEADER_OR_FOLLOWER, UNKNOWN_LEADER_EPOCH. */

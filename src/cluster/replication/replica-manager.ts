@@ -66,6 +66,8 @@ export class ReplicaManager {
   private readonly fetchers: ReplicaFetchers | undefined
   /** By topic, then by index. */
   private readonly byTopic = new Map<string, (Partition | undefined)[]>()
+  /** Partitions where somebody may be waiting: few of many, so that looking after them costs a broker with many partitions nothing. */
+  private readonly waitedFor = new Set<Partition>()
   private image: MetadataImage | undefined
   private readonly timers: Timer[]
   private readonly offlineDirectories = new Set<string>()
@@ -81,6 +83,7 @@ export class ReplicaManager {
       nodeId,
       clock,
       budget: this.budget,
+      waitedFor: this.waitedFor,
       rules: {
         lagTimeMaxMs: replication?.settings().lagTimeMaxMs ?? 0,
         mayJoinIsr: (brokerId, brokerEpoch) => this.mayJoinIsr(brokerId, brokerEpoch),
@@ -318,7 +321,7 @@ export class ReplicaManager {
 
   private expireWaiters(): void {
     const nowMs = this.options.clock.monotonicMs()
-    for (const partition of this.partitions()) partition.expireWaiters(nowMs)
+    for (const partition of this.waitedFor) if (!partition.expireWaiters(nowMs)) this.waitedFor.delete(partition)
   }
 
   /** Of all partitions that are led: who lags behind leaves the ISR. */
