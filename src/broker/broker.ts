@@ -3,9 +3,12 @@
 import { BufferPool } from '../bytes/buffer-pool.ts'
 import { type ClusterAccess, ClusterMetadata } from '../cluster/cluster-metadata.ts'
 import { ConnectionLink } from '../cluster/controller-link.ts'
+import type { MetadataImage } from '../cluster/metadata-image.ts'
 import type { BrokerEndpoint } from '../cluster/metadata-records.ts'
 import { Peers } from '../cluster/peers.ts'
+import type { Partition } from '../cluster/replication/partition.ts'
 import { ReplicaManager, type ReplicationOptions } from '../cluster/replication/replica-manager.ts'
+import type { ReplicationEvent, ReplicationReport } from '../cluster/replication/replication-event.ts'
 import type { MetadataStore } from '../cluster/store/metadata-store.ts'
 import type { BrokerConfig } from '../config/effective.ts'
 import { interBrokerListener, type ListenerConfig, parseListeners } from '../config/listeners.ts'
@@ -52,6 +55,26 @@ export interface BrokerOptions {
   readonly logger: Logger
   /** Absent: a single node, with metadata of its own. */
   readonly cluster?: BrokerCluster
+  /** For those who look on, as simulations do. */
+  readonly observer?: BrokerObserver
+}
+
+/** Must not throw, nor change anything. */
+export interface BrokerObserver {
+  /** There is something to look at; the broker has not taken its place in the cluster yet. */
+  opened(view: BrokerView): void
+  replicated(event: ReplicationEvent): void
+}
+
+/** What a broker holds, as it is at the time of each call. */
+export interface BrokerView {
+  /** The newest that it has heard of. */
+  image(): MetadataImage
+  /** -1 before its first lease. */
+  brokerEpoch(): number
+  isController(): boolean
+  /** Of which it has a replica. */
+  partitions(): Iterable<Partition>
 }
 
 /** What makes a broker one of several. */
@@ -60,6 +83,8 @@ export interface BrokerCluster {
   readonly store: MetadataStore
   /** Brokers of one machine fail together. Default: this one is alone on its own. */
   readonly machine?: string | null
+  /** Under which name others reach this machine, where a listener is told neither an address nor what to advertise. Default: localhost. */
+  readonly hostName?: string
   /** Go on even where the store is another one than before, or an older state of it. Default: false. */
   readonly acceptMetadataRollback?: boolean
 }
@@ -173,9 +198,15 @@ class Parts {
       logConfig,
       minInsyncReplicas: (topic) => metadata.topicConfig(topic).get('min.insync.replicas'),
       replication: this.replication(metadata),
-      report: replicationEventLines(logger),
+      report: this.replicationReport(),
     })
     this.replicas = replicas
+    this.options.observer?.opened({
+      image: () => metadata.image(),
+      brokerEpoch: () => metadata.brokerEpoch,
+      isController: () => metadata.isController,
+      partitions: () => replicas.partitions(),
+    })
     this.server = this.socketServer(replicas)
     // What the image asks of this broker until it is registered was asked of the process before it.
     if (metadata.isCluster) await this.bind()
@@ -244,6 +275,7 @@ class Parts {
       self: (connection) => addresses.self(connection),
       brokers: (connection) => addresses.live(connection),
       registeredBrokers: (connection) => addresses.registered(connection),
+      isPeer: ({ listener }) => metadata.isCluster && listener === (interBrokerListener(config) ?? listener),
       bug: (what, error) => logger.error(`${what}: ${error instanceof Error ? error.stack : error}`),
     })
   }
@@ -265,7 +297,9 @@ class Parts {
       const here = { host: host === '' ? 'localhost' : host, port: bound.port }
       this.endpoint ??= here
       // Other brokers tell their clients of this one what it is registered with.
-      const told = this.options.cluster === undefined ? here : (advertised ?? here)
+      const { cluster } = this.options
+      const reachable = isEverywhere(host) ? { host: cluster?.hostName ?? 'localhost', port: bound.port } : here
+      const told = cluster === undefined ? here : (advertised ?? reachable)
       endpoints.push({ name, ...told, securityProtocol })
     }
     await this.metadata!.setEndpoints(endpoints)
@@ -275,7 +309,6 @@ class Parts {
     const { config, network, random } = this.options
     if (!metadata.isCluster) return undefined
     return {
-      isPeer: ({ listener }) => metadata.isCluster && listener === (interBrokerListener(config) ?? listener),
       network,
       random,
       brokerEpoch: () => metadata.brokerEpoch,
@@ -359,3 +392,5 @@ class Parts {
     await metadata?.close()
   }
 }
+
+const isEverywhere = (host: string) => host === '' || host === '0.0.0.0' || host === '::'
