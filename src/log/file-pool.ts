@@ -45,6 +45,17 @@ export class FilePool {
     }
   }
 
+  /** An empty file, whatever was there. It is not kept open: who makes one at the same time as its log does not write to it for long. */
+  async createEmpty(path: string): Promise<void> {
+    this.forget(path)
+    const file = await this.disk.open(path, 'write')
+    try {
+      await file.truncate(0)
+    } finally {
+      await file.close()
+    }
+  }
+
   /** Before a file is renamed, replaced or removed: the next use opens what then has the name. */
   forget(path: string): void {
     const slot = this.slots.get(path)

@@ -254,8 +254,8 @@ class Loader {
     if (this.segments.length === 0) {
       this.endOffset = this.options.logStartOffset ?? 0n
       this.epochs.truncateFromEnd(this.endOffset)
-      // The process that made it may have come no further than this.
-      if (!cleanShutdown) await this.options.disk.syncDirectory(this.options.directory)
+      // Whoever made it may have come no further than this.
+      await this.options.disk.syncDirectory(this.options.directory)
       return
     }
     const known = this.epochs.encode()

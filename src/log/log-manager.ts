@@ -1,14 +1,13 @@
-// All logs of a broker: opens them, makes new ones, takes them away, and does for all of them what is due from time to time.
+// All logs of a broker: opens them, makes new ones, takes them away. What is due for them from time to time is housekeeping.ts.
 
 import { BufferPool } from '../bytes/buffer-pool.ts'
-import { type Clock, every, type Timer } from '../host/clock.ts'
+import type { Clock } from '../host/clock.ts'
 import { type Disk, DiskError } from '../host/disk.ts'
 import { hyphenatedUuid, type Random } from '../host/random.ts'
 import { KafkaError } from '../protocol/error-codes.ts'
 import { type TopicId, ZERO_UUID } from '../protocol/ids.ts'
 import { type Backup, takeBackup } from './backup.ts'
 import { loadFromManifest } from './clean-manifest.ts'
-import { type Cleanable, cleanLog, findCleanable } from './cleaner.ts'
 import { DelayedRemoval } from './delayed-removal.ts'
 import {
   deletedLogDirectoryName,
@@ -17,11 +16,11 @@ import {
   logDirectoryName,
   PARTITION_METADATA,
   parseLogDirectoryName,
-  SCRUB_CHECKPOINT,
   strayLogDirectoryName,
 } from './file-names.ts'
 import { FilePool } from './file-pool.ts'
 import { FlushTimer } from './flush-timer.ts'
+import { Housekeeping, inBackground, type Periods } from './housekeeping.ts'
 import { inParallel } from './in-parallel.ts'
 import { LeaderEpochs } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
@@ -29,13 +28,10 @@ import { LogDirectory, LogDirectoryError, type NodeIdentity } from './log-direct
 import type { Report } from './log-event.ts'
 import { type LoadedLog, loadLog } from './log-loader.ts'
 import { defaultLogTuning, type LogTuning } from './log-tuning.ts'
-import type { LogEnvironment } from './log-types.ts'
-import { Pace } from './pace.ts'
+import type { LogEnvironment, LogIdentity } from './log-types.ts'
 import { PartitionLog } from './partition-log.ts'
 import { ProducerState } from './producer-state.ts'
-import { RecoveryMarks } from './recovery-marks.ts'
-import { Scrubber } from './scrubber.ts'
-import { onDisk } from './storage-error.ts'
+import { isDiskFull, onDisk } from './storage-error.ts'
 import { TailCache } from './tail-cache.ts'
 
 export interface LogLimits {
@@ -70,52 +66,17 @@ export interface LogManagerOptions {
   readonly report: Report
 }
 
-export interface Periods {
-  /** log.retention.check.interval.ms */
-  readonly retentionCheckMs: number
-  /** log.flush.offset.checkpoint.interval.ms */
-  readonly checkpointMs: number
-  /** producer.id.expiration.check.interval.ms */
-  readonly producerExpirationCheckMs: number
-  /** log.cleaner.backoff.ms; undefined: nothing is compacted (log.cleaner.enable). */
-  readonly compactionCheckMs: number | undefined
-  /** When retention and compaction are first due, unless they are sooner anyway (log.initial.task.delay.ms). */
-  readonly initialDelayMs: number
-}
-
-const DEFAULT_PERIODS: Periods = {
-  retentionCheckMs: 300_000,
-  checkpointMs: 60_000,
-  producerExpirationCheckMs: 600_000,
-  compactionCheckMs: 15_000,
-  initialDelayMs: 30_000,
-}
-/** How often is looked whether it is time to read all sealed segments, unless that happens more often. */
-const SCRUB_CHECK_MS = 60_000
-
-/** How often a full disk is looked at, and how much must be free for appends to be taken again. */
-const FULL_CHECK_MS = 1000
-const ROOM_BYTES = 1024 * 1024
-
 export class LogManager {
   readonly directories: readonly LogDirectory[]
   private readonly env: LogEnvironment
   private readonly options: LogManagerOptions
-  private readonly marks: RecoveryMarks
   private readonly byName = new Map<string, PartitionLog>()
   private readonly creating = new Map<string, Promise<PartitionLog>>()
   /** Being deleted or set aside. */
   private readonly leaving = new Map<string, Promise<PartitionLog>>()
-  private readonly timers: Timer[] = []
-  private fullCheck: Timer | undefined
-  private retentionRun: Promise<void> | undefined
-  private compactionRun: Promise<void> | undefined
-  private scrubRun: Promise<void> | undefined
-  private readonly tuning: () => LogTuning
-  private readonly cleanerPace: Pace
-  private readonly scrubbers = new Map<LogDirectory, Scrubber>()
-  private checkpointRun: Promise<void> | undefined
-  private closing = false
+  /** Of the same name as another, in another directory, and not empty. */
+  private readonly shadowed = new Map<string, PartitionLog>()
+  private readonly housekeeping: Housekeeping
 
   /**
    * Locks the directories, brings every log in them up, recovering what was not shut down in order.
@@ -163,34 +124,12 @@ export class LogManager {
 
   private constructor(options: LogManagerOptions, directories: readonly LogDirectory[], env: LogEnvironment) {
     this.options = options
-    this.tuning = options.tuning ?? (() => defaultLogTuning)
     this.directories = directories
     this.env = env
-    this.cleanerPace = new Pace(env.clock, () => this.tuning().cleaner.maxBytesPerSecond)
-    this.marks = new RecoveryMarks(env.disk, options.limits?.recoveryMarkBytes)
-    for (const directory of directories) {
-      directory.onFull = () => this.watchFullDisks()
-      const path = `${directory.path}/${SCRUB_CHECKPOINT}`
-      const logs = () => directory.logs
-      this.scrubbers.set(directory, new Scrubber(env, path, logs, () => this.tuning().scrub))
-    }
-  }
-
-  /** Begins what is due from time to time: retention, checkpoints, expiry of producer ids. */
-  start(periods: Partial<Periods> = {}): void {
-    const { clock } = this.env
-    const { retentionCheckMs, checkpointMs, producerExpirationCheckMs, compactionCheckMs, initialDelayMs } = {
-      ...DEFAULT_PERIODS,
-      ...periods,
-    }
-    this.timers.push(
-      every(clock, retentionCheckMs, () => this.checkRetention()),
-      every(clock, checkpointMs, () => this.checkpoint()),
-      every(clock, producerExpirationCheckMs, () => this.expireProducers()),
-      every(clock, Math.min(this.tuning().scrub.intervalMs || SCRUB_CHECK_MS, SCRUB_CHECK_MS), () => this.scrub()),
-    )
-    if (initialDelayMs < retentionCheckMs) this.timers.push(clock.timer(initialDelayMs, () => this.checkRetention()))
-    if (compactionCheckMs !== undefined) this.timers.push(every(clock, compactionCheckMs, () => this.compact()))
+    this.housekeeping = new Housekeeping(env, directories, () => this.logs(), {
+      tuning: options.tuning ?? (() => defaultLogTuning),
+      recoveryMarkBytes: options.limits?.recoveryMarkBytes,
+    })
   }
 
   /** Not every directory is usable: a log that is not here may be there. */
@@ -240,12 +179,18 @@ export class LogManager {
     removal.add(path, log.config.fileDeleteDelayMs, () => disk.remove(path))
   }
 
-  /** Gone as if it were deleted, but its files are kept under another name: nobody knows of a topic that they belong to. */
+  /**
+   * Gone as if it were deleted, but its files are kept under another name: nobody knows of a topic that they belong to. If another
+   * directory has a log of this name, too, that is the one from now on.
+   */
   async setAside(topic: string, partition: number): Promise<void> {
     const name = logDirectoryName(topic, partition)
     const log = await this.takeAway(name, (id) => strayLogDirectoryName(topic, partition, id))
     if (log === undefined) return
     const { path, topicId } = log
+    const shadowed = this.shadowed.get(name)
+    if (shadowed !== undefined) this.byName.set(name, shadowed)
+    this.shadowed.delete(name)
     this.env.report({ event: 'log-set-aside', topic, partition, path, topicId })
   }
 
@@ -279,27 +224,34 @@ export class LogManager {
     return log
   }
 
-  /** Deletes what has had its time, in all logs. A run that is asked for while one is under way is that one. */
-  checkRetention(): Promise<void> {
-    this.retentionRun ??= this.retain().finally(() => {
-      this.retentionRun = undefined
-    })
-    return this.retentionRun
+  /** Begins what is due from time to time. What follows can be asked for besides; a run that is under way is that one. */
+  start(periods: Partial<Periods> = {}): void {
+    this.housekeeping.start(periods)
   }
 
-  private async retain(): Promise<void> {
-    for (const log of [...this.byName.values()]) {
-      if (log.segments.length === 0 || log.failed !== undefined) continue
-      const limit = log.observer?.highWatermark ?? log.writtenOffset
-      await this.inBackground(log.path, async () => {
-        try {
-          await log.applyRetention(this.env.clock.wallMs(), limit)
-        } catch (error) {
-          // Deleted, or its directory offline, meanwhile: somebody has heard of it.
-          if (log.failed === undefined) throw error
-        }
-      })
-    }
+  /** Deletes what has had its time, in all logs. */
+  checkRetention(): Promise<void> {
+    return this.housekeeping.checkRetention()
+  }
+
+  /** Reads sealed segments, slowly, if it is time, to find what has been damaged. */
+  scrub(): Promise<void> {
+    return this.housekeeping.scrub()
+  }
+
+  /** Compacts the logs that need it, the dirtiest first, one after the other. */
+  compact(): Promise<void> {
+    return this.housekeeping.compact()
+  }
+
+  /** Makes durable from where on each log would have to be scanned, where it starts, and what its high watermark is. */
+  checkpoint(): Promise<void> {
+    return this.housekeeping.checkpoint()
+  }
+
+  /** Forgets producer ids that have not been used for long. */
+  expireProducers(): void {
+    this.housekeeping.expireProducers()
   }
 
   /** All logs as they are now: a copy of them can be made while they go on. Throws KafkaError where one has failed. */
@@ -307,117 +259,21 @@ export class LogManager {
     return takeBackup(this.env.disk, this.env.removal, this.byName.values())
   }
 
-  /** Reads sealed segments, slowly, if it is time, to find what has been damaged. */
-  scrub(): Promise<void> {
-    this.scrubRun ??= Promise.all(this.directories.map((directory) => this.scrubDirectory(directory))).then(() => {
-      this.scrubRun = undefined
-    })
-    return this.scrubRun
-  }
-
-  private async scrubDirectory(directory: LogDirectory): Promise<void> {
-    if (directory.state !== 'online') return
-    await this.inBackground(directory.path, async () => this.scrubbers.get(directory)?.runIfDue())
-  }
-
-  /** Compacts the logs that need it, the dirtiest first, one after the other. */
-  compact(): Promise<void> {
-    this.compactionRun ??= this.compactDirty().finally(() => {
-      this.compactionRun = undefined
-    })
-    return this.compactionRun
-  }
-
-  private async compactDirty(): Promise<void> {
-    const nowMs = this.env.clock.wallMs()
-    const dirty: { log: PartitionLog; work: Cleanable }[] = []
-    for (const log of this.byName.values()) {
-      if (!log.config.compacts || log.failed !== undefined || log.logDirectory.state !== 'online') continue
-      const limit = log.observer?.highWatermark ?? log.writtenOffset
-      const work = await findCleanable(log, nowMs, limit)
-      if (work === undefined) continue
-      if (work.overdue || work.dirtyRatio >= log.config.minCleanableDirtyRatio) dirty.push({ log, work })
-    }
-    dirty.sort((a, b) => b.work.dirtyRatio - a.work.dirtyRatio)
-    for (const { log, work } of dirty) {
-      if (this.closing) return
-      await this.compactOne(log, work, nowMs)
-    }
-  }
-
-  private async compactOne(log: PartitionLog, work: Cleanable, nowMs: number): Promise<void> {
-    const { clock, report } = this.env
-    const { topic, partition } = log
-    const startedMs = clock.monotonicMs()
-    try {
-      const { mapBytes, loadFactor } = this.tuning().cleaner
-      const options = { mapBytes, loadFactor, nowMs, pace: this.cleanerPace }
-      const cleaned = await cleanLog(log, this.env, work, options)
-      if (cleaned === undefined) return
-      await log.logDirectory.saveCleanedOffsets()
-      const milliseconds = clock.monotonicMs() - startedMs
-      const { segments, bytesBefore, bytesAfter } = cleaned
-      const { firstDirtyOffset } = work
-      report({ event: 'log-compacted', topic, partition, segments, bytesBefore, bytesAfter, firstDirtyOffset, milliseconds })
-    } catch (error) {
-      // A log that is deleted or fails meanwhile has said so itself.
-      if (log.failed === undefined) report({ event: 'compaction-failed', topic, partition, error: error as Error })
-    }
-  }
-
-  /**
-   * Makes durable from where on each log would have to be scanned, where it starts, and what its high watermark is. A run that is
-   * asked for while one is under way is that one.
-   */
-  checkpoint(): Promise<void> {
-    this.checkpointRun ??= this.saveCheckpoints().finally(() => {
-      this.checkpointRun = undefined
-    })
-    return this.checkpointRun
-  }
-
-  private async saveCheckpoints(): Promise<void> {
-    for (const log of [...this.byName.values()]) {
-      if (this.closing) return
-      if (log.logDirectory.state === 'online') await this.inBackground(log.path, () => this.marks.update(log))
-    }
-    for (const directory of this.directories) {
-      if (directory.state !== 'online') continue
-      await this.inBackground(directory.path, () => directory.checkpoint())
-    }
-  }
-
-  expireProducers(): void {
-    const expirationMs = this.tuning().producerIdExpirationMs
-    const nowMs = this.env.clock.wallMs()
-    for (const log of this.byName.values()) {
-      log.producers.expire(nowMs, expirationMs)
-      log.verifications.expire(nowMs, expirationMs)
-    }
-  }
-
   /**
    * Flushes and closes all logs, and says so where the next start looks. What fails is reported, and costs that start a scan.
    * `brokerEpoch`: in which the broker has handed over what it led; -1 where it has not, or has nobody to.
    */
   async close(brokerEpoch = -1): Promise<void> {
-    for (const timer of this.timers.splice(0)) timer.cancel()
-    this.fullCheck?.cancel()
-    for (const scrubber of this.scrubbers.values()) scrubber.stop()
-    this.cleanerPace.stop()
-    this.closing = true
+    this.housekeeping.stop()
     while (this.creating.size + this.leaving.size > 0) {
       await Promise.allSettled([...this.creating.values(), ...this.leaving.values()])
     }
-    await this.retentionRun
-    await this.compactionRun
-    await this.checkpointRun
-    await this.scrubRun
+    await this.housekeeping.over()
     this.env.flushTimer.stop()
     const leftOver = this.env.removal.paths
     await this.env.removal.stop()
     const unclean = new Set<LogDirectory>()
-    await inParallel([...this.byName.values()], async (log) => {
+    await inParallel([...this.byName.values(), ...this.shadowed.values()], async (log) => {
       try {
         await log.close()
       } catch (error) {
@@ -428,7 +284,7 @@ export class LogManager {
     })
     await this.env.pool.close()
     for (const directory of this.directories) {
-      await this.inBackground(directory.path, async () => {
+      await inBackground(this.env.report, directory.path, async () => {
         if (directory.state === 'offline') return
         await directory.checkpoint()
         // What is left in the directory of a log is removed by a start that looks into it.
@@ -476,12 +332,15 @@ export class LogManager {
     const { disk, pool, clock, report, removal } = this.env
     const path = `${directory.path}/${name}`
     const parsed = parseLogDirectoryName(name)
-    if (parsed === undefined || this.byName.has(name)) {
+    if (parsed === undefined) {
       if (isDeletedLogDirectory(name)) removal.add(path, 0, () => disk.remove(path))
       else if (isStrayLogDirectory(name)) report({ event: 'stray-log', path })
       else report({ event: 'stray-directory', path })
       return
     }
+    const twin = this.byName.get(name)
+    // A creation that failed in the one directory has left it, and was done in the other.
+    if (twin !== undefined && (await this.isVacant(directory, name))) return disk.remove(path)
     const config = this.options.config(parsed.topic)
     const loaded =
       (await this.loadKnown(directory, name)) ??
@@ -497,9 +356,25 @@ export class LogManager {
         nowMs: clock.wallMs(),
         report,
       }))
-    // Its creation was cut short, or failed and was done elsewhere.
+    // Its creation was cut short.
     if (loaded.topicId === ZERO_UUID && loaded.segments.length === 0 && !directory.remembers(name)) return disk.remove(path)
-    this.add(directory, parsed.topic, loaded.topicId as TopicId, parsed.partition, config, loaded)
+    const log = this.add(directory, { ...parsed, topicId: loaded.topicId as TopicId }, config, loaded)
+    if (twin === undefined) return
+    if (await this.isVacant(twin.logDirectory, name)) {
+      twin.logDirectory.logs.delete(twin)
+      await inBackground(report, twin.path, () => disk.remove(twin.path))
+      return
+    }
+    report({ event: 'stray-directory', path })
+    this.byName.set(name, twin)
+    this.shadowed.set(name, log)
+  }
+
+  /** Whether nothing is, or was, in the log of this name. */
+  private async isVacant(directory: LogDirectory, name: string): Promise<boolean> {
+    if (directory.remembers(name)) return false
+    const files = await this.env.disk.list(`${directory.path}/${name}`)
+    return !files.some((file) => file.name.endsWith('.log'))
   }
 
   /** As the shutdown has written it down, if nobody has changed the sizes of files since. */
@@ -516,15 +391,8 @@ export class LogManager {
     }
   }
 
-  private add(
-    directory: LogDirectory,
-    topic: string,
-    topicId: TopicId,
-    partition: number,
-    config: LogConfig,
-    loaded: LoadedLog,
-  ): PartitionLog {
-    const log = new PartitionLog(this.env, directory, { topic, topicId, partition }, config, loaded)
+  private add(directory: LogDirectory, identity: LogIdentity, config: LogConfig, loaded: LoadedLog): PartitionLog {
+    const log = new PartitionLog(this.env, directory, identity, config, loaded)
     this.byName.set(log.name, log)
     directory.logs.add(log)
     return log
@@ -537,11 +405,13 @@ export class LogManager {
     for (const directory of usable) {
       directory.making++
       try {
-        await onDisk(() => this.makeDirectory(directory, logDirectoryName(topic, partition), topicId))
-        return this.add(directory, topic, topicId, partition, config, emptyLog(topicId))
+        await this.makeDirectory(directory, logDirectoryName(topic, partition), topicId)
+        return this.add(directory, { topic, topicId, partition }, config, emptyLog(topicId))
       } catch (error) {
-        if (!(error instanceof KafkaError)) throw error
-        failure = error
+        if (!(error instanceof DiskError)) throw error
+        failure = new KafkaError('KAFKA_STORAGE_ERROR', error.message, { cause: error })
+        // What a failed sync has lost no later one brings back; a disk that refuses has lost nothing.
+        if (!isDiskFull(error) && error.code !== 'EACCES') directory.fail(error)
       } finally {
         directory.making--
       }
@@ -556,31 +426,6 @@ export class LogManager {
     await this.env.disk.makeDirectory(path)
     await this.env.disk.replaceFile(`${path}/${PARTITION_METADATA}`, Buffer.from(`version: 0\ntopic_id: ${topicId}\n`))
     await this.env.disk.syncDirectory(directory.path)
-  }
-
-  // ── the background ────────────────────────────────────────────────────────────────────────────────────────────────
-
-  private watchFullDisks(): void {
-    this.fullCheck ??= every(this.env.clock, FULL_CHECK_MS, async () => {
-      for (const directory of this.directories) {
-        if (directory.state !== 'full') continue
-        await this.inBackground(directory.path, async () => {
-          const { freeBytes } = await this.env.disk.space(directory.path)
-          if (freeBytes >= ROOM_BYTES) directory.becomeOnline()
-        })
-      }
-      if (this.directories.some(({ state }) => state === 'full')) return
-      this.fullCheck?.cancel()
-      this.fullCheck = undefined
-    })
-  }
-
-  private async inBackground(path: string, work: () => Promise<void>): Promise<void> {
-    try {
-      await work()
-    } catch (error) {
-      this.env.report({ event: 'background-failure', path, error: error as Error })
-    }
   }
 }
 

@@ -5,6 +5,7 @@ import type { Clock } from '../host/clock.ts'
 import type { Disk } from '../host/disk.ts'
 import type { Random } from '../host/random.ts'
 import type { KafkaError } from '../protocol/error-codes.ts'
+import type { TopicId } from '../protocol/ids.ts'
 import type { DecompressionAllowance } from './append-checks.ts'
 import type { DelayedRemoval } from './delayed-removal.ts'
 import type { FilePool } from './file-pool.ts'
@@ -25,6 +26,13 @@ export interface LogEnvironment {
   readonly flushTimer: FlushTimer
   readonly removal: DelayedRemoval
   readonly report: Report
+}
+
+/** Whose log it is. */
+export interface LogIdentity {
+  readonly topic: string
+  readonly topicId: TopicId
+  readonly partition: number
 }
 
 export interface AppendOptions {

@@ -90,12 +90,16 @@ export class LogWriter {
     }
   }
 
-  /** Goes on to `segment`, the newest, although nothing is to be written to it yet. */
+  /** Whether the files of `segment` have been made. */
+  hasEntered(segment: Segment): boolean {
+    return this.current !== undefined && segment.baseOffset <= this.current.baseOffset
+  }
+
+  /** Goes on to `segment`, though nothing may be to be written to it yet. */
   async moveTo(segment: Segment): Promise<void> {
     // Batches lead there, or further.
-    const passed = () => this.current !== undefined && this.current.baseOffset >= segment.baseOffset
-    while (this.writing !== undefined && !passed()) await this.writing
-    if (this.failure !== undefined || passed()) return
+    while (this.writing !== undefined && !this.hasEntered(segment)) await this.writing
+    if (this.failure !== undefined || this.hasEntered(segment)) return
     this.writing = this.writeQueued(segment)
     await this.writing
   }
@@ -111,10 +115,12 @@ export class LogWriter {
     return done
   }
 
-  /** As `flush`; and no sync of a complete segment below `offset` is under way or due when this resolves. */
-  async settle(offset: bigint): Promise<void> {
-    await this.flush(offset)
-    const isBelow = (segment: Segment) => segment.baseOffset < offset
+  /** What lies in front of `segment` is durable when this resolves, and no write to it or sync of it is under way or due. */
+  async settleBelow(segment: Segment): Promise<void> {
+    // Whoever enters a segment has business with the one before.
+    await this.moveTo(segment)
+    await this.flush(smaller(segment.baseOffset, this.writtenOffset))
+    const isBelow = ({ baseOffset }: Segment) => baseOffset < segment.baseOffset
     while (this.syncing !== undefined && (this.syncing.segments.some(isBelow) || this.unsynced.some(isBelow))) {
       await this.syncing.done
     }

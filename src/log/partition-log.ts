@@ -20,6 +20,7 @@ import {
   type AppendResult,
   type FoundRecord,
   type LogEnvironment,
+  type LogIdentity,
   type LogObserver,
   NOTHING_READ,
   type ReadOptions,
@@ -32,14 +33,12 @@ import { deletableSegments } from './retention.ts'
 import { type Segment, writeUnsynced } from './segment.ts'
 import { deleteFirst, putInPlace } from './segment-files.ts'
 import { SegmentList } from './segment-list.ts'
-import { onDisk } from './storage-error.ts'
+import { isDiskFull, onDisk } from './storage-error.ts'
 import { LogTail, type TailBatch } from './tail-cache.ts'
 import { Turns } from './turns.ts'
 import { Verifications } from './verifications.ts'
 
 export type * from './log-types.ts'
-
-const DISK_FULL = new Set(['ENOSPC', 'EDQUOT'])
 
 export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
   readonly topic: string
@@ -78,13 +77,7 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
   /** Segments have been deleted, and a power cut would bring them back. */
   private deleting = false
 
-  constructor(
-    env: LogEnvironment,
-    logDirectory: LogDirectory,
-    identity: { topic: string; topicId: TopicId; partition: number },
-    config: LogConfig,
-    loaded: LoadedLog,
-  ) {
+  constructor(env: LogEnvironment, logDirectory: LogDirectory, identity: LogIdentity, config: LogConfig, loaded: LoadedLog) {
     this.env = env
     this.logDirectory = logDirectory
     this.topic = identity.topic
@@ -379,11 +372,9 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
       // The active segment goes too: a new one must carry the offset on.
       if (count === this.segments.length) await this.roll()
       if (this.segments.length <= count) return
-      // Whatever goes, a file that carries the offset on is there, and its name durable.
-      await this.writer.moveTo(this.segments[count])
+      // Whatever goes, a file that carries the offset on is there, and its name durable. No sync of what goes may be under way.
+      await this.writer.settleBelow(this.segments[count])
       await this.env.disk.syncDirectory(this.path)
-      // No sync of theirs may be under way when they are renamed.
-      await this.writer.settle(smaller(this.segments[count].baseOffset, this.writtenOffset))
       await this.orFail(() => this.deleteSegments(count, reason))
     })
   }
@@ -411,8 +402,9 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
       const areThere = this.cuts === cuts && replaced.every((segment) => this.segments.includes(segment))
       if (this.failure !== undefined || !areThere) return false
       // Recovery takes a gap between segments for a loss, where it does not know them to be synced.
-      const next = this.segments[this.segments.indexOf(replaced[replaced.length - 1]) + 1].baseOffset
-      await this.writer.settle(smaller(next, this.writtenOffset))
+      const following = this.segments[this.segments.indexOf(replaced[replaced.length - 1]) + 1]
+      const { baseOffset: next } = following
+      await this.writer.settleBelow(following)
       if ((this.logDirectory.recoveryPoints.get(this.name) ?? 0n) < next) await this.logDirectory.saveRecoveryPoints()
       await this.orFail(() => putInPlace(this.env, this.path, { replaced, cleaned }, this.config.fileDeleteDelayMs))
       this.list.replace(replaced, cleaned)
@@ -442,6 +434,7 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
 
   private async empty(offset: bigint): Promise<void> {
     await this.writer.idle()
+    this.requireReadable()
     await this.writer.forgetFlushed(0n, () => this.logDirectory.retractRecoveryPoint(this.name, 0n))
     // Nothing is synced from here on that is about to be removed.
     this.writer.restart(0n, undefined)
@@ -487,9 +480,12 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
   /** With appends refused. Leaves files, indexes and producer state as if nothing had been appended at or behind `offset`. */
   private async cutTo(offset: bigint): Promise<void> {
     await this.writer.idle()
+    this.requireReadable()
     // Where the disk has become full meanwhile, less is left.
     offset = smaller(offset, this.nextOffset)
-    const active = this.list.holding(offset - 1n)
+    // One that begins there carries the end, if its files have been made.
+    const first = this.list.holding(offset)
+    const active = first !== undefined && this.writer.hasEntered(first) ? first : this.list.holding(offset - 1n)
     if (active === undefined) return this.writer.restart(this.nextOffset, undefined)
     const cut = await findCut(this.env.pool, active, offset)
     await this.writer.forgetFlushed(cut.lastEnd, () => this.logDirectory.retractRecoveryPoint(this.name, cut.lastEnd))
@@ -588,7 +584,7 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
 
   onWriteFailure(error: Error): void {
     if (this.failure !== undefined) return
-    if (!(error instanceof DiskError && DISK_FULL.has(error.code))) return this.logDirectory.fail(error)
+    if (!isDiskFull(error)) return this.logDirectory.fail(error)
     this.logDirectory.becomeFull(error)
     // What was queued never got its place. What is in the file stays, and so do those who read it.
     this.nextOffset = this.writer.writtenOffset

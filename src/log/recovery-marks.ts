@@ -8,6 +8,7 @@ import { segmentFileName } from './file-names.ts'
 import type { PartitionLog } from './partition-log.ts'
 import { encodeProducerSnapshot } from './producer-snapshot.ts'
 import { type Segment, writeUnsynced } from './segment.ts'
+import { isDiskFull } from './storage-error.ts'
 
 /** Of log between two marks: two syncs of indexes are little beside the syncs of so much, and so much is read in milliseconds. */
 const MARK_EVERY_BYTES = 4 * 1024 * 1024
@@ -38,7 +39,7 @@ export class RecoveryMarks {
       // A log that is deleted or fails meanwhile has said so itself.
       if (log.failed !== undefined) return
       // What a failed sync has lost no later one brings back. A full disk has lost nothing.
-      if (error instanceof DiskError && error.code !== 'ENOSPC' && error.code !== 'EDQUOT') log.logDirectory.fail(error)
+      if (error instanceof DiskError && !isDiskFull(error)) log.logDirectory.fail(error)
       throw error
     }
   }

@@ -209,7 +209,8 @@ export class Segment {
   /** Brings the empty files into being. */
   async create(): Promise<void> {
     await this.write([], 0)
-    await this.saveIndexes()
+    await this.index.create()
+    await this.timeIndex.create()
   }
 
   get shouldSaveIndexes(): boolean {

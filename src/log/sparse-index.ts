@@ -91,6 +91,11 @@ export class SparseIndex<Key extends number | bigint> {
     this.unsavedCount++
   }
 
+  /** Brings the file into being, empty. Entries that there may be already stay in memory. */
+  create(): Promise<void> {
+    return this.pool.createEmpty(this.path)
+  }
+
   /** Brings all entries into the file, which is created if need be. */
   save(): Promise<void> {
     const saving = this.saving === undefined ? this.saveNow() : this.saving.then(() => this.saveNow())

@@ -369,6 +369,7 @@ class History extends LogWriting {
     try {
       await audit
     } catch (error) {
+      await log.changes.over()
       if (log.logStartOffset === logStartOffset && log.segments === segments) throw error
     }
   }

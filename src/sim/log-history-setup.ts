@@ -1,8 +1,9 @@
 // What a history of logs is about: how many of them, how they are kept, and what happens how often. Each seed has some of
 // everything, so that each is about something.
 
+import type { Periods } from '../log/housekeeping.ts'
 import { defaultLogConfig, type FlushPolicy, type LogConfig, UNLIMITED } from '../log/log-config.ts'
-import type { LogLimits, Periods } from '../log/log-manager.ts'
+import type { LogLimits } from '../log/log-manager.ts'
 import type { LogTuning } from '../log/log-tuning.ts'
 import type { Dice } from './simulation.ts'
 

@@ -305,10 +305,11 @@ export class LogTrial {
       const log = this.manager!.get(model.topic, model.partition)
       if (log === undefined) continue
       // Made, and nothing of it known yet: a directory may be there without a name for its topic.
-      const made = log.topicId === model.topicId || model.batches.length === 0
+      const isNew = model.batches.length === 0 && model.other === undefined
+      const made = log.topicId === model.topicId || isNew
       demand(made, () => `${name} has come back with the topic id ${log.topicId}`)
       const found = new LogModel(model.topic, model.partition, log.topicId)
-      this.models.set(name, model.batches.length === 0 ? found : model)
+      this.models.set(name, isNew ? found : model)
     }
     this.unsure.clear()
   }
