@@ -26,6 +26,9 @@ export interface ConsumerOptions {
   readonly rackId?: string
 }
 
+/** How long one search for the ends of partitions may hold up those that it has found. */
+const FIND_POSITIONS_MS = 2_000
+
 /** No position, and no policy that finds one. */
 export class NoOffsetError extends Error {
   override readonly name = 'NoOffsetError'
@@ -57,6 +60,8 @@ class AssignedPartition implements TopicPartition {
   leaderEpoch = -1
   /** A follower near us, as the leader advised (KIP-392). */
   preferredReplica = -1
+  /** Not to be asked for before, in monotonic time: the pause after a failure. It holds up no other partition. */
+  notBeforeMs = 0
 
   constructor({ topic, partition }: TopicPartition) {
     this.topic = topic
@@ -81,7 +86,8 @@ export class Consumer {
   private readonly busy = new Set<number>()
   /** What a fetch in the background ran into, for the next poll to throw. */
   private failure: Error | undefined
-  private pausedUntilMs = 0
+  /** Topics whose leaders are being asked for. */
+  private readonly refreshing = new Set<string>()
   private waiters: (() => void)[] = []
   private interrupted = false
   private closed = false
@@ -250,38 +256,29 @@ export class Consumer {
   /** Starts whatever can be started, in the background. */
   private fetchAhead(): void {
     const now = this.clock.monotonicMs()
-    if (now < this.pausedUntilMs) return
-    const fetchable = this.inTurn().filter((state) => !state.fetching && !state.paused && state.buffered.length === 0)
-    if (fetchable.length === 0) return
-    for (const state of fetchable) state.fetching = true
-    void this.startFetches(fetchable).catch((error) => this.fetchFailed(error))
-  }
-
-  private async startFetches(states: readonly AssignedPartition[]): Promise<void> {
-    const byNode = new Map<number, AssignedPartition[]>()
-    try {
-      await this.findPositions(states.filter((state) => state.position === undefined))
-      for (const state of states) {
-        if (state.position === undefined) continue
-        const nodeId =
-          state.preferredReplica >= 0 ? state.preferredReplica : await this.cluster.leader(state.topic, state.partition)
-        byNode.set(nodeId, [...(byNode.get(nodeId) ?? []), state])
-      }
-    } finally {
-      const ready = new Set([...byNode.values()].flat())
-      for (const state of states) if (!ready.has(state)) state.fetching = false
+    const fetchable = this.inTurn().filter(
+      (state) => !state.fetching && !state.paused && state.buffered.length === 0 && now >= state.notBeforeMs,
+    )
+    const lost = fetchable.filter((state) => state.position === undefined)
+    if (lost.length > 0) {
+      for (const state of lost) state.fetching = true
+      void this.findPositions(lost)
+        .catch((error) => this.fetchFailed(error, lost))
+        .finally(() => {
+          for (const state of lost) state.fetching = false
+          this.look()
+        })
     }
+    const byNode = this.byLeader(fetchable.filter((state) => state.position !== undefined))
     for (const [nodeId, led] of byNode) {
-      if (this.busy.has(nodeId)) {
-        // The fetch that is under way ends soon enough, and starts this one.
-        for (const state of led) state.fetching = false
-        continue
-      }
+      // The fetch that is under way ends soon enough, and starts this one.
+      if (this.busy.has(nodeId)) continue
       this.busy.add(nodeId)
+      for (const state of led) state.fetching = true
       void this.fetch(nodeId, led)
         .catch((error) => {
           for (const state of led) state.preferredReplica = -1
-          this.fetchFailed(error)
+          this.fetchFailed(error, led)
         })
         .finally(() => {
           this.busy.delete(nodeId)
@@ -291,21 +288,55 @@ export class Consumer {
     }
   }
 
-  private fetchFailed(error: Error): void {
+  /** Those whose leader is known. The leaders of the others are asked for in the background. */
+  private byLeader(states: readonly AssignedPartition[]): Map<number, AssignedPartition[]> {
+    const byNode = new Map<number, AssignedPartition[]>()
+    const unknown = new Map<string, AssignedPartition[]>()
+    for (const state of states) {
+      const leaderId = this.cluster.knownTopic(state.topic)?.partitions[state.partition]?.leaderId ?? -1
+      const nodeId = state.preferredReplica >= 0 ? state.preferredReplica : leaderId
+      const [map, key] = nodeId >= 0 ? [byNode as Map<unknown, AssignedPartition[]>, nodeId] : [unknown, state.topic]
+      const same = map.get(key as never)
+      if (same === undefined) map.set(key as never, [state])
+      else same.push(state)
+    }
+    for (const [topic, of] of unknown) {
+      if (this.refreshing.has(topic)) continue
+      this.refreshing.add(topic)
+      void this.findLeaders(topic, of)
+        .catch((error) => this.fetchFailed(error, of))
+        .finally(() => {
+          this.refreshing.delete(topic)
+          this.look()
+        })
+    }
+    return byNode
+  }
+
+  private async findLeaders(topic: string, states: readonly AssignedPartition[]): Promise<void> {
+    const view = await this.cluster.metadata([topic])
+    const code = view.topicErrors.get(topic)
+    if (code !== undefined) throw new KafkaError(code, `topic ${topic}: ${code}`)
+    const partitions = view.topics.find(({ name }) => name === topic)?.partitions
+    const leaderless = states.filter(({ partition }) => (partitions?.[partition]?.leaderId ?? -1) < 0)
+    if (leaderless.length > 0) this.backOff(leaderless)
+  }
+
+  private fetchFailed(error: Error, states: readonly AssignedPartition[]): void {
     if (this.closed || error instanceof ClientClosedError) return
     this.cluster.learnFrom(error)
     if (!isRetriable(error)) this.failure = error
-    else this.backOff()
+    this.backOff(states)
     this.look()
   }
 
-  private backOff(): void {
-    this.pausedUntilMs = this.clock.monotonicMs() + this.cluster.backoff.initialMs
-    void delay(this.clock, this.cluster.backoff.initialMs).then(() => this.look())
+  private backOff(states: readonly AssignedPartition[]): void {
+    const { initialMs } = this.cluster.backoff
+    for (const state of states) state.notBeforeMs = this.clock.monotonicMs() + initialMs
+    void delay(this.clock, initialMs).then(() => this.look())
   }
 
   private async findPositions(states: readonly AssignedPartition[]): Promise<void> {
-    if (states.length === 0) return
     const lost = states.filter((state) => state.resetTo === undefined && this.options.autoOffsetReset === 'none')
     if (lost.length > 0) throw new NoOffsetError(lost, 'no committed offset')
     const policy = this.options.autoOffsetReset as Exclude<OffsetReset, 'none'>
@@ -315,12 +346,14 @@ export class Consumer {
       timestamp: (state.resetTo ?? policy) === 'earliest' ? OffsetSpec.EARLIEST : OffsetSpec.LATEST,
     }))
     const { isolationLevel } = this.options
-    const found = await listOffsets(this.cluster, queries, { isolationLevel })
+    // Soon over: those that were found are read, and the others looked for again.
+    const timeoutMs = Math.min(FIND_POSITIONS_MS, this.cluster.apiTimeoutMs)
+    const found = await listOffsets(this.cluster, queries, { isolationLevel, timeoutMs })
     for (const state of states) {
       const offset = found.get(partitionKey(state.topic, state.partition))
       if (offset === undefined || state.position !== undefined) continue
-      if (offset instanceof KafkaError) throw offset
-      state.seek(offset.offset)
+      if (offset instanceof KafkaError) this.fetchFailed(offset, [state])
+      else state.seek(offset.offset)
     }
   }
 
@@ -384,7 +417,7 @@ export class Consumer {
     if (partition.errorCode !== ErrorCode.NONE) {
       const code = errorName(partition.errorCode)
       state.preferredReplica = -1
-      this.fetchFailed(new KafkaError(code, `fetching ${name}: ${code}`))
+      this.fetchFailed(new KafkaError(code, `fetching ${name}: ${code}`), [state])
       return
     }
     state.highWatermark = partition.highWatermark

@@ -126,6 +126,20 @@ export class GroupConsumer {
     return this.consumer.position(partition)
   }
 
+  /** With the leader epoch of the last record. Partitions without a position are left out. */
+  positions(): (TopicPartition & { offset: bigint; leaderEpoch: number })[] {
+    return this.consumer.positions()
+  }
+
+  /** As of the last fetch; -1 before the first. */
+  highWatermark(partition: TopicPartition): bigint {
+    return this.consumer.highWatermark(partition)
+  }
+
+  seekTo(end: 'earliest' | 'latest', partitions?: readonly TopicPartition[]): void {
+    this.consumer.seekTo(end, partitions)
+  }
+
   pause(partitions: readonly TopicPartition[]): void {
     this.consumer.pause(partitions)
   }
@@ -262,8 +276,10 @@ export class GroupConsumer {
   private async join(): Promise<void> {
     try {
       this.needsJoin = false
-      this.stopHeartbeat()
+      // The heart beats on: what is to be finished first may take longer than a session.
       if (!this.isCooperative || !this.isMember) await this.giveUp(this.assignment(), !this.isMember)
+      this.stopHeartbeat()
+      this.needsJoin = false
       await this.take(await this.membership.join(this.subscribed, this.assignment()))
       this.startHeartbeat()
     } catch (error) {
@@ -349,10 +365,12 @@ export class GroupConsumer {
     } catch (error) {
       if (this.closed) return
       const code = error instanceof KafkaError ? error.code : undefined
-      if (code === 'REBALANCE_IN_PROGRESS') this.needsJoin = true
-      else if (isRetriable(error)) this.cluster.learnFrom(error)
+      if (code === 'REBALANCE_IN_PROGRESS') {
+        // Of the one that we take part in already it tells nothing new.
+        if (this.joining === undefined) this.needsJoin = true
+      } else if (isRetriable(error)) this.cluster.learnFrom(error)
       else this.joinFailed(error as Error)
-      if (this.needsJoin || this.failure !== undefined) this.stopHeartbeat()
+      if (!this.isMember || this.failure !== undefined) this.stopHeartbeat()
       this.consumer.wake()
     }
   }
