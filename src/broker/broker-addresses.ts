@@ -19,11 +19,16 @@ export class BrokerAddresses {
     this.options = options
   }
 
-  /** Whoever dialled an address is told that address, unless advertised.listeners says otherwise. */
+  /**
+   * On a single node, whoever dialled an address is told that address, unless advertised.listeners says otherwise. In a cluster all brokers
+   * must tell the same, or clients would take what differs for a move: what this one is registered with.
+   */
   self(connection: Connection): BrokerAddress {
-    const { nodeId, rack, listeners } = this.options
-    const { host, port } = listeners.get(connection.listener)?.advertised ?? connection.socket.local
-    return { nodeId, host, port, rack, isFenced: this.options.image().broker(nodeId)?.fenced ?? false }
+    const { nodeId, rack, listeners, image } = this.options
+    const registered = image().broker(nodeId)
+    const known = image().isCluster ? registered?.endpoints.find(({ name }) => name === connection.listener) : undefined
+    const { host, port } = known ?? listeners.get(connection.listener)?.advertised ?? connection.socket.local
+    return { nodeId, host, port, rack, isFenced: registered?.fenced ?? false }
   }
 
   /** This broker, and the others that are not fenced and have such a listener, in the order of their ids. */

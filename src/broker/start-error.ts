@@ -1,10 +1,12 @@
 // Why a broker did not start, in a sentence that says what to do.
 
 import { ClusterIdError } from '../cluster/found-cluster.ts'
+import { MetadataRollbackError } from '../cluster/member-state.ts'
 import { MetadataFormatError } from '../cluster/metadata-records.ts'
 import { StoreError } from '../cluster/store/metadata-store.ts'
 import { DiskError } from '../host/disk.ts'
 import { LogDirectoryError } from '../log/log-directory.ts'
+import { KafkaError } from '../protocol/error-codes.ts'
 
 export class StartError extends Error {
   override readonly name = 'StartError'
@@ -37,7 +39,7 @@ export function listenError(host: string, port: number, error: NodeJS.ErrnoExcep
 }
 
 /** Errors whose message says already what to do. */
-const EXPLAINED = [LogDirectoryError, StoreError, ClusterIdError, MetadataFormatError]
+const EXPLAINED = [LogDirectoryError, StoreError, ClusterIdError, MetadataFormatError, MetadataRollbackError]
 
 /** The system's word for what went wrong with a data directory; anything else is passed on as it is. */
 export function diskStartError(error: unknown): unknown {
@@ -45,6 +47,14 @@ export function diskStartError(error: unknown): unknown {
   if (error instanceof StoreError && error.reason === 'locked') {
     return new StartError(
       'the data directory is in use by another broker: stop it, or choose another directory with --data-dir',
+      options,
+    )
+  }
+  if (error instanceof KafkaError && error.code === 'DUPLICATE_BROKER_REGISTRATION')
+    return new StartError(`${error.message}: stop it, or give this one another id with --node-id`, options)
+  if (error instanceof KafkaError && error.code === 'REQUEST_TIMED_OUT') {
+    return new StartError(
+      `${error.message}: do the brokers of the cluster reach each other, and all of them the metadata store? "moldau cluster check" tells`,
       options,
     )
   }

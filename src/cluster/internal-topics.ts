@@ -16,18 +16,18 @@ export function isInternalTopic(name: string): boolean {
 
 /**
  * The request that creates an internal topic. Kafka asks for three replicas and refuses to start groups on fewer brokers; here
- * the factor is at most the number of brokers, so that a single node works as it is.
+ * the factor is at most the number of machines, so that a single node works as it is.
  */
 export function newInternalTopic(
   name: typeof GROUP_OFFSETS_TOPIC | typeof TRANSACTION_STATE_TOPIC,
   config: BrokerConfig,
-  brokerCount: number,
+  machineCount: number,
 ): NewTopic {
   const [prefix, isr] =
     name === GROUP_OFFSETS_TOPIC
       ? (['offsets.topic', null] as const)
       : (['transaction.state.log', config.get('transaction.state.log.min.isr')] as const)
-  const replicationFactor = Math.min(config.get(`${prefix}.replication.factor`), Math.max(1, brokerCount))
+  const replicationFactor = Math.min(config.get(`${prefix}.replication.factor`), Math.max(1, machineCount))
   const configs = [
     { name: 'cleanup.policy', value: 'compact' },
     { name: 'compression.type', value: name === GROUP_OFFSETS_TOPIC ? 'producer' : 'uncompressed' },

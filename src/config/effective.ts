@@ -2,6 +2,7 @@
 // brokers, dynamic for one broker; above them what a topic or group sets itself.
 
 import type { ConfigDefinition } from './definition.ts'
+import { clusterDefault } from './keys/metadata-store.ts'
 import { RETENTION_SYNONYMS } from './keys/topic.ts'
 import type { BrokerKey, BrokerValue, ConfigScope, GroupKey, GroupValue, TopicKey, TopicValue } from './registry.ts'
 import { definitions, findDefinition } from './registry.ts'
@@ -75,8 +76,8 @@ export class BrokerConfig {
   get<K extends BrokerKey>(name: K): BrokerValue<K> {
     return memo(this.values, name, () => {
       const definition = findDefinition('broker', name)!
-      const setting = this.settings([name], false)[0]
-      return setting === undefined ? defaultValue(name, definition) : parseConfigValue(name, definition, setting.text)
+      const text = this.settings([name], false)[0]?.text ?? this.clusterDefault(name)
+      return text === undefined ? defaultValue(name, definition) : parseConfigValue(name, definition, text)
     }) as BrokerValue<K>
   }
 
@@ -127,10 +128,15 @@ export class BrokerConfig {
     }
     if (!withDefaults) return settings
     for (const name of names) {
-      const text = findDefinition('broker', name)?.defaultText
+      const text = this.clusterDefault(name) ?? findDefinition('broker', name)?.defaultText
       if (text !== undefined && text !== null) settings.push({ name, text, source: CONFIG_SOURCE.default })
     }
     return settings
+  }
+
+  private clusterDefault(name: string): string | undefined {
+    const store = this.static.get('cluster.store')
+    return store === undefined ? undefined : clusterDefault(name, store)
   }
 }
 

@@ -3,6 +3,7 @@
 import type { ConfigDefinition, Value } from './definition.ts'
 import { CLUSTER_KEYS } from './keys/cluster.ts'
 import { GROUP_BROKER_KEYS, GROUP_KEYS } from './keys/groups.ts'
+import { METADATA_STORE_KEYS } from './keys/metadata-store.ts'
 import { NETWORK_KEYS } from './keys/network.ts'
 import { QUOTA_KEYS } from './keys/quotas.ts'
 import { SECURITY_KEYS } from './keys/security.ts'
@@ -14,6 +15,7 @@ const BROKER_KEYS = {
   ...NETWORK_KEYS,
   ...STORAGE_KEYS,
   ...CLUSTER_KEYS,
+  ...METADATA_STORE_KEYS,
   ...GROUP_BROKER_KEYS,
   ...TRANSACTION_KEYS,
   ...SECURITY_KEYS,

@@ -8,7 +8,7 @@ import type { MetadataImage } from '../metadata-image.ts'
 import { encodePartition, encodeRecord, keys, newPartition, type TopicRecord } from '../metadata-records.ts'
 import { checkTopicConfigs } from './config-rules.ts'
 import type { Decision, DecisionContext, Step } from './decision.ts'
-import { checkAssignment, placeReplicas } from './replica-placement.ts'
+import { checkAssignment, countMachines, placeReplicas } from './replica-placement.ts'
 import { collide, topicNameProblem } from './topic-name.ts'
 
 export type NewTopic = CreateTopicsRequest['topics'][number]
@@ -152,8 +152,14 @@ function automaticAssignments(image: MetadataImage, topic: NewTopic, context: De
   if (numPartitions === 0 || numPartitions < -1) {
     throw new KafkaError('INVALID_PARTITIONS', 'The number of partitions must be at least 1, or -1 for the default')
   }
-  const factor = replicationFactor === -1 ? context.config.get('default.replication.factor') : replicationFactor
+  const factor = replicationFactor === -1 ? defaultFactor(image, context) : replicationFactor
   return placeReplicas(image.activeBrokers(), partitionCountOf(topic, context), factor, context.random)
+}
+
+/** What somebody has set is meant. Our own default is what the brokers that there are can keep apart. */
+function defaultFactor(image: MetadataImage, { config }: DecisionContext): number {
+  const factor = config.get('default.replication.factor')
+  return config.has('default.replication.factor') ? factor : Math.min(factor, Math.max(1, countMachines(image.brokers())))
 }
 
 function partitionCountOf({ assignments, numPartitions }: NewTopic, { config }: DecisionContext): number {

@@ -21,7 +21,7 @@ export function placeReplicas(
       `Replication factor ${replicationFactor} needs as many brokers; the number of them that are available is ${brokers.length}`,
     )
   }
-  const machines = new Set(brokers.map(machineOf)).size
+  const machines = countMachines(brokers)
   if (replicationFactor > machines) {
     throw new KafkaError(
       'INVALID_REPLICATION_FACTOR',
@@ -38,6 +38,11 @@ export function placeReplicas(
     const inOrder = [leader, ...others.map((distance) => (leader + distance) % striped.length)].map((i) => striped[i])
     return chooseApart(inOrder, replicationFactor).map(({ id }) => id)
   })
+}
+
+/** How many copies can be kept apart. */
+export function countMachines(brokers: readonly Candidate[]): number {
+  return new Set(brokers.map(machineOf)).size
 }
 
 /** A broker that names no machine is alone on its own. */
