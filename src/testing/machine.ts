@@ -2,7 +2,7 @@
 // ends when it is killed. What was on its disk stays.
 
 import type { Clock, Timer } from '../host/clock.ts'
-import type { Disk, DiskFile, DiskLock } from '../host/disk.ts'
+import { type Disk, DiskError, type DiskFile, type DiskLock } from '../host/disk.ts'
 import type { Endpoint, Listener, Network, Socket } from '../host/network.ts'
 import type { SimEtcd, SimEtcdHandle } from '../sim/etcd.ts'
 
@@ -25,6 +25,8 @@ export class Machine {
   readonly disk: Disk
   readonly network: Network
   readonly store: SimEtcdHandle
+  /** Whose disk has failed. */
+  readonly brokenDirectories = new Set<string>()
   private readonly id: number
   private readonly wires: Wires
   private readonly timers = new Set<Timer>()
@@ -112,11 +114,19 @@ export class Machine {
     }
   }
 
+  private requireDisk(path: string): void {
+    for (const directory of this.brokenDirectories) {
+      if (path === directory || path.startsWith(`${directory}/`)) throw new DiskError('EIO', path, `EIO: i/o error, ${path}`)
+    }
+  }
+
   private mortalDisk(disk: Disk): Disk {
     const mortal =
-      <A extends unknown[], T>(work: (...args: A) => Promise<T>) =>
-      (...args: A): Promise<T> =>
-        this.dead ? FOREVER : this.alive(work(...args))
+      <A extends [path: string, ...rest: unknown[]], T>(work: (...args: A) => Promise<T>) =>
+      async (...args: A): Promise<T> => {
+        this.requireDisk(args[0])
+        return this.dead ? FOREVER : this.alive(work(...args))
+      }
     return {
       open: mortal(async (path: string, mode: 'read' | 'write') => this.mortalFile(await disk.open(path, mode))),
       readFile: mortal((path: string) => disk.readFile(path)),
@@ -140,8 +150,10 @@ export class Machine {
   private mortalFile(file: DiskFile): DiskFile {
     const mortal =
       <A extends unknown[], T>(work: (...args: A) => Promise<T>) =>
-      (...args: A): Promise<T> =>
-        this.dead ? FOREVER : this.alive(work(...args))
+      async (...args: A): Promise<T> => {
+        this.requireDisk(file.path)
+        return this.dead ? FOREVER : this.alive(work(...args))
+      }
     return {
       path: file.path,
       read: mortal((target: Buffer, position: number) => file.read(target, position)),

@@ -141,3 +141,19 @@ test('groups and transactions go on with another coordinator', async () => {
   )
   await admin.disconnect()
 })
+
+test('a leader is moved to the replica that a test names, and only to a replica', async () => {
+  await using cluster = await startCluster({ brokers: 3 })
+  const kafka = clientOf(cluster)
+  const admin = kafka.admin()
+  await admin.connect()
+  await admin.createTopics({
+    topics: [{ topic: 'events', replicaAssignment: [{ partition: 0, replicas: [1, 2] }] }],
+    waitForLeaders: true,
+  })
+  await admin.disconnect()
+  for await (const n of numbered(kafka, 'events', 30)) if (n % 10 === 5) await cluster.moveLeader('events', 0, n === 15 ? 1 : 2)
+  assert.equal(cluster.partition('events', 0)!.leader, 2)
+  await assert.rejects(cluster.moveLeader('events', 0, 3), { code: 'INVALID_REPLICA_ASSIGNMENT' })
+  assert.deepEqual(await consume(kafka, 'events', 30), numbers(30))
+})

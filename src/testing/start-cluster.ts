@@ -5,6 +5,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Broker } from '../broker/broker.ts'
+import { orThrow } from '../client/admin/results.ts'
+import { Admin } from '../client/admin.ts'
+import { ClusterClient } from '../client/cluster-client.ts'
 import { foundedIn } from '../cluster/found-cluster.ts'
 import { imageOf } from '../cluster/image-publisher.ts'
 import { clusterPrefix } from '../cluster/metadata-records.ts'
@@ -16,6 +19,7 @@ import { MemoryDisk } from '../host/memory-disk.ts'
 import { realRandom } from '../host/random.ts'
 import { realDisk } from '../host/real-disk.ts'
 import { realNetwork } from '../host/real-network.ts'
+import { KafkaError } from '../protocol/error-codes.ts'
 import { SimEtcd } from '../sim/etcd.ts'
 import { Machine, type Wires } from './machine.ts'
 
@@ -24,6 +28,8 @@ export interface StartClusterOptions {
   readonly brokers?: number
   /** `memory` (default): nothing touches the disk. `disk`: in a temporary directory that goes with the cluster. */
   readonly storage?: 'memory' | 'disk'
+  /** Log directories of each broker. Default: 1. */
+  readonly directories?: number
   /** Keys of Kafka's server.properties, for all brokers. */
   readonly config?: Readonly<Record<string, string>>
   /** The same for one broker. */
@@ -46,6 +52,8 @@ export interface ClusterBroker {
   /** As SIGSTOP and SIGCONT: it does not react, and does not know how long that was. */
   pause(): void
   resume(): void
+  /** The disk below one of its log directories fails, for as long as this process lives. Counted from 0. */
+  breakDirectory(index: number): void
 }
 
 export interface PartitionState {
@@ -63,6 +71,8 @@ export interface TestCluster extends AsyncDisposable {
   broker(id: number): ClusterBroker
   /** As the store of metadata has it; undefined for what does not exist. What a broker knows may be older. */
   partition(topic: string, index: number): PartitionState | undefined
+  /** Has another replica lead, as its preferred leader. Rejects with KafkaError where that one cannot. */
+  moveLeader(topic: string, index: number, to: number): Promise<void>
   /** Takes a broker from the others, from the store of metadata, or from both. Clients reach it still. */
   cutOff(id: number, from?: 'brokers' | 'store' | 'both'): void
   /** Undoes every `cutOff`. */
@@ -145,6 +155,28 @@ class Cluster implements TestCluster {
     return imageOf({ revision, entries: ours }, prefix).partition(topic, index)
   }
 
+  async moveLeader(topic: string, index: number, to: number): Promise<void> {
+    const replicas = this.partition(topic, index)?.replicas ?? []
+    if (!replicas.includes(to))
+      throw new KafkaError('INVALID_REPLICA_ASSIGNMENT', `${topic}-${index} has no replica on broker ${to}`)
+    const client = new ClusterClient({
+      network: realNetwork,
+      clock: realClock,
+      random: realRandom,
+      bootstrapServers: this.bootstrapServers,
+      clientId: 'test-cluster',
+    })
+    try {
+      const { cluster } = new Admin(client)
+      const partition = { topic, partition: index }
+      orThrow(await cluster.reassign([{ ...partition, replicas: [to, ...replicas.filter((id) => id !== to)] }]))
+      const elected = [...(await cluster.electLeaders('preferred', [partition])).values()][0]
+      if (elected instanceof KafkaError && elected.code !== 'ELECTION_NOT_NEEDED') throw elected
+    } finally {
+      await client.close()
+    }
+  }
+
   add(id: number): void {
     this.brokers.push(new Member(this, id))
   }
@@ -182,7 +214,7 @@ class Member implements ClusterBroker {
   machine: Machine | undefined
   private readonly cluster: Cluster
   private readonly disk: Disk
-  private readonly directory: string
+  private readonly directories: readonly string[]
   private broker: Broker | undefined
   private port = 0
 
@@ -190,7 +222,9 @@ class Member implements ClusterBroker {
     this.cluster = cluster
     this.id = id
     this.disk = cluster.temporary === undefined ? new MemoryDisk() : realDisk
-    this.directory = cluster.temporary === undefined ? '/data' : join(cluster.temporary, `broker-${id}`)
+    const directory = cluster.temporary === undefined ? '/data' : join(cluster.temporary, `broker-${id}`)
+    const { directories: count = 1 } = cluster.options
+    this.directories = Array.from({ length: count }, (_, i) => (i === 0 ? directory : `${directory}-${i}`))
   }
 
   get address(): string {
@@ -217,13 +251,14 @@ class Member implements ClusterBroker {
     this.machine = machine
     this.broker = await Broker.start({
       config: loadStaticConfig({ settings }).config,
-      directories: [this.directory],
+      directories: this.directories,
       disk: machine.disk,
       network: machine.network,
       clock: machine.clock,
       random: realRandom,
       logger: options.logger?.(this.id) ?? silentLogger,
       cluster: { store: machine.store },
+      onGivenUp: () => void this.kill(),
     })
     this.port = this.broker.endpoint.port
   }
@@ -246,5 +281,9 @@ class Member implements ClusterBroker {
 
   resume(): void {
     this.machine?.resume()
+  }
+
+  breakDirectory(index: number): void {
+    this.machine?.brokenDirectories.add(this.directories[index])
   }
 }
