@@ -113,7 +113,9 @@ export class ProducerState {
     }
     if (epoch === entry.epoch) {
       const last = addToSequence(first, lastOffsetDelta(batch, at))
-      for (const known of entry.batches) {
+      // The newest first: who had expired may have begun anew with the same numbers, and a recovery finds both.
+      for (let i = entry.batches.length - 1; i >= 0; i--) {
+        const known = entry.batches[i]
         if (known.lastSequence !== last || known.offsetDelta !== lastOffsetDelta(batch, at)) continue
         return {
           firstOffset: known.lastOffset - BigInt(known.offsetDelta),

@@ -209,8 +209,7 @@ export class Segment {
   /** Brings the empty files into being. */
   async create(): Promise<void> {
     await this.write([], 0)
-    await this.index.create()
-    await this.timeIndex.create()
+    await this.saveIndexes()
   }
 
   get shouldSaveIndexes(): boolean {

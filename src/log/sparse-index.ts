@@ -91,11 +91,6 @@ export class SparseIndex<Key extends number | bigint> {
     this.unsavedCount++
   }
 
-  /** Brings the file into being, empty. Entries that there may be already stay in memory. */
-  create(): Promise<void> {
-    return this.pool.createEmpty(this.path)
-  }
-
   /** Brings all entries into the file, which is created if need be. */
   save(): Promise<void> {
     const saving = this.saving === undefined ? this.saveNow() : this.saving.then(() => this.saveNow())
@@ -112,11 +107,10 @@ export class SparseIndex<Key extends number | bigint> {
   private async saveNow(): Promise<void> {
     const count = this.unsavedCount
     const bytes = this.unsaved.subarray(0, count * this.layout.size)
-    await this.pool.use(this.path, 'write', async (file) => {
-      // A power cut may have left a file of this name without its log.
-      if (this.saved === 0) await file.truncate(0)
-      await file.write([bytes], this.saved * this.layout.size)
-    })
+    // A power cut may have left a file of this name without its log.
+    if (this.saved === 0) await this.pool.createEmpty(this.path)
+    if (count === 0) return
+    await this.pool.use(this.path, 'write', (file) => file.write([bytes], this.saved * this.layout.size))
     // Entries that came meanwhile stay, in a buffer of their own: lookups may be reading the old one.
     this.unsaved = Buffer.from(this.unsaved.subarray(bytes.length, this.unsavedCount * this.layout.size))
     this.unsavedCount -= count
