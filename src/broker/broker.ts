@@ -33,7 +33,7 @@ import { SocketServer } from './network/socket-server.ts'
 import { replicationEventLines } from './replication-event-lines.ts'
 import { replicationSettingsOf } from './replication-settings.ts'
 import { RequestDispatcher } from './request-dispatcher.ts'
-import { diskStartError, listenError } from './start-error.ts'
+import { diskStartError, listenError, StartError } from './start-error.ts'
 import { TopicCreation } from './topic-creation.ts'
 import { logConfigOf } from './topic-log-config.ts'
 
@@ -55,6 +55,8 @@ export interface BrokerOptions {
   readonly logger: Logger
   /** Absent: a single node, with metadata of its own. */
   readonly cluster?: BrokerCluster
+  /** The broker has stopped by itself, for it could not do anything any more. */
+  readonly onGivenUp?: (reason: Error) => void
   /** For those who look on, as simulations do. */
   readonly observer?: BrokerObserver
 }
@@ -261,7 +263,12 @@ class Parts {
       image: () => applied.current,
       caughtUp: () => applied.caughtUp(),
       replicas,
-      logDirectories: directories,
+      // A directory that could not be used from the start is not among those that are managed.
+      logDirectories: () =>
+        directories.map((path) => {
+          const managed = logs.directories.find((directory) => directory.path === path)
+          return { path, isOnline: managed !== undefined && managed.state !== 'offline' }
+        }),
       space: async (directory) => {
         const { totalBytes, freeBytes } = await disk.space(directory)
         return { totalBytes: BigInt(totalBytes), usableBytes: BigInt(freeBytes) }
@@ -313,6 +320,8 @@ class Parts {
       random,
       brokerEpoch: () => metadata.brokerEpoch,
       isrChanges: metadata.isrChanges,
+      tellPlaces: (places) => metadata.tellPlaces(places),
+      onAllOffline: () => this.giveUp(),
       settings: () => replicationSettingsOf(metadata.brokerConfig()),
       listener: interBrokerListener(config) ?? undefined,
     }
@@ -355,6 +364,14 @@ class Parts {
       admission: replicas.budget,
       report: (reason, remote) => logger.warn(`closed the connection of ${remote.host}:${remote.port}: ${reason}`),
     })
+  }
+
+  /** Others lead what this broker led once its lease is gone, with which it goes now. */
+  private giveUp(): void {
+    const { logger, onGivenUp } = this.options
+    logger.error('no log directory is left that could be used: stopping')
+    const done = () => onGivenUp?.(new StartError('no log directory is left that could be used'))
+    this.close(0).then(done, done)
   }
 
   async backup(directory: string): Promise<BackupResult> {

@@ -35,7 +35,7 @@ export interface Services {
   readonly replicas: ReplicaManager
   /** Total and usable bytes where a log directory lies. */
   readonly space: (directory: string) => Promise<{ readonly totalBytes: bigint; readonly usableBytes: bigint }>
-  readonly logDirectories: readonly string[]
+  readonly logDirectories: () => readonly { readonly path: string; readonly isOnline: boolean }[]
   readonly groups: GroupCoordinator
   readonly transactions: TransactionCoordinator
   readonly admission: TransactionAdmission

@@ -167,6 +167,7 @@ class TestCluster {
     return {
       alterPartition: (request) => reach('isr', (target) => target.alterPartition(request)) as never,
       heartbeat: (request) => reach('heartbeat', (target) => target.heartbeat(request)) as never,
+      assignReplicasToDirs: (request) => reach('isr', (target) => target.assignReplicasToDirs(request)) as never,
       forward: (api, request, timeoutMs) =>
         reach(api.name, async (target) => {
           if (!target.isController) throw new KafkaError('NOT_CONTROLLER')

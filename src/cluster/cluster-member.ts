@@ -4,11 +4,16 @@
 import { ConnectionError, TimeoutError } from '../client/errors.ts'
 import { type Clock, delay } from '../host/clock.ts'
 import type { Random } from '../host/random.ts'
-import { ErrorCode, KafkaError } from '../protocol/error-codes.ts'
+import { ErrorCode, errorName, KafkaError } from '../protocol/error-codes.ts'
 import type { AlterPartitionRequest, AlterPartitionResponseInput } from '../protocol/messages/56-alter-partition.ts'
 import type { BrokerHeartbeatRequest, BrokerHeartbeatResponseInput } from '../protocol/messages/63-broker-heartbeat.ts'
+import type {
+  AssignReplicasToDirsRequest,
+  AssignReplicasToDirsResponseInput,
+} from '../protocol/messages/73-assign-replicas-to-dirs.ts'
 import { BrokerLifecycle } from './broker-lifecycle.ts'
 import { alterPartition } from './controller/alter-partition.ts'
+import { assignReplicasToDirs } from './controller/assign-replicas-to-dirs.ts'
 import type { BrokerIndex } from './controller/broker-index.ts'
 import type { Controller } from './controller/controller.ts'
 import { ControllerRole } from './controller/controller-role.ts'
@@ -20,6 +25,7 @@ import type { MemberState } from './member-state.ts'
 import type { MetadataImage } from './metadata-image.ts'
 import type { BrokerEndpoint } from './metadata-records.ts'
 import type { IsrChanges } from './replication/isr-changes.ts'
+import type { ReplicaPlace } from './replication/lost-replicas.ts'
 import { type MetadataStore, OutcomeUnknown, type Revision, StoreError } from './store/metadata-store.ts'
 
 /** Pause before a command is taken to a controller again. */
@@ -145,6 +151,24 @@ export class ClusterMember {
   }
 
   /** For the controller's broker to answer others with. */
+  async assignReplicasToDirs(request: AssignReplicasToDirsRequest): Promise<AssignReplicasToDirsResponseInput> {
+    const office = this.role.current
+    if (office === undefined) return { errorCode: ErrorCode.NOT_CONTROLLER, directories: [] }
+    const { context } = this.options
+    return office.controller.submit((image) => assignReplicasToDirs(image, request, context(image)))
+  }
+
+  /** Says where replicas of this broker are. @throws {KafkaError} NOT_CONTROLLER, STALE_BROKER_EPOCH: to be said again */
+  async tellPlaces(places: readonly ReplicaPlace[]): Promise<void> {
+    const request = placesRequest({ id: this.options.node.id, epoch: this.lifecycle.brokerEpoch }, places)
+    const { errorCode } =
+      this.role.current === undefined
+        ? await this.linkOrRefuse().assignReplicasToDirs(request)
+        : await this.assignReplicasToDirs(request)
+    if (errorCode !== ErrorCode.NONE) throw new KafkaError(errorName(errorCode))
+  }
+
+  /** For the controller's broker to answer others with. */
   async heartbeat(request: BrokerHeartbeatRequest): Promise<BrokerHeartbeatResponseInput> {
     return this.role.current?.duties.heartbeat(request) ?? { errorCode: ErrorCode.NOT_CONTROLLER, shouldShutDown: false }
   }
@@ -226,6 +250,21 @@ export class ClusterMember {
           resolve()
         })
     })
+  }
+}
+
+function placesRequest(broker: { id: number; epoch: number }, places: readonly ReplicaPlace[]): AssignReplicasToDirsRequest {
+  const directories = Map.groupBy(places, ({ directory }) => directory)
+  return {
+    brokerId: broker.id,
+    brokerEpoch: BigInt(broker.epoch),
+    directories: [...directories].map(([id, there]) => ({
+      id,
+      topics: [...Map.groupBy(there, ({ topicId }) => topicId)].map(([topicId, partitions]) => ({
+        topicId,
+        partitions: partitions.map(({ index }) => ({ partitionIndex: index })),
+      })),
+    })),
   }
 }
 

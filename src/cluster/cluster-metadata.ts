@@ -20,6 +20,10 @@ import {
 import type { AlterPartitionRequest, AlterPartitionResponseInput } from '../protocol/messages/56-alter-partition.ts'
 import type { BrokerHeartbeatRequest, BrokerHeartbeatResponseInput } from '../protocol/messages/63-broker-heartbeat.ts'
 import { UnregisterBroker } from '../protocol/messages/64-unregister-broker.ts'
+import type {
+  AssignReplicasToDirsRequest,
+  AssignReplicasToDirsResponseInput,
+} from '../protocol/messages/73-assign-replicas-to-dirs.ts'
 import { ClusterMember, type Errand } from './cluster-member.ts'
 import {
   type AlteredResource,
@@ -47,6 +51,7 @@ import type { MetadataImage } from './metadata-image.ts'
 import { type BrokerEndpoint, clusterPrefix } from './metadata-records.ts'
 import { ProducerIds } from './producer-ids.ts'
 import type { IsrChanges } from './replication/isr-changes.ts'
+import type { ReplicaPlace } from './replication/lost-replicas.ts'
 import { EmbeddedStore } from './store/embedded-store.ts'
 import type { MetadataStore, Revision } from './store/metadata-store.ts'
 
@@ -342,6 +347,17 @@ export class ClusterMetadata {
   alterPartition(request: AlterPartitionRequest): Promise<AlterPartitionResponseInput> {
     if ('member' in this.seat) return this.seat.member.alterPartition(request)
     return this.seat.alone.submit((image) => alterPartition(image, request, this.context(image)))
+  }
+
+  /** Another broker says where its replicas are. NOT_CONTROLLER unless this is the controller. */
+  async assignReplicasToDirs(request: AssignReplicasToDirsRequest): Promise<AssignReplicasToDirsResponseInput> {
+    if ('member' in this.seat) return this.seat.member.assignReplicasToDirs(request)
+    return { errorCode: ErrorCode.BROKER_ID_NOT_REGISTERED, directories: [] }
+  }
+
+  /** Tells the controller where replicas of this broker are. Rejects where it has not heard: to be told again. */
+  async tellPlaces(places: readonly ReplicaPlace[]): Promise<void> {
+    if ('member' in this.seat) await this.seat.member.tellPlaces(places)
   }
 
   /** Another broker reports. NOT_CONTROLLER unless this is the controller. */

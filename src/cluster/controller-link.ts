@@ -19,6 +19,11 @@ import {
   type BrokerHeartbeatRequest,
   type BrokerHeartbeatResponse,
 } from '../protocol/messages/63-broker-heartbeat.ts'
+import {
+  AssignReplicasToDirs,
+  type AssignReplicasToDirsRequest,
+  type AssignReplicasToDirsResponse,
+} from '../protocol/messages/73-assign-replicas-to-dirs.ts'
 import type { Api, Decoded, Encodable, Fields } from '../protocol/schema.ts'
 import type { BrokerEndpoint } from './metadata-records.ts'
 
@@ -26,6 +31,7 @@ import type { BrokerEndpoint } from './metadata-records.ts'
 export interface ControllerLink {
   alterPartition(request: AlterPartitionRequest): Promise<AlterPartitionResponse>
   heartbeat(request: BrokerHeartbeatRequest): Promise<BrokerHeartbeatResponse>
+  assignReplicasToDirs(request: AssignReplicasToDirsRequest): Promise<AssignReplicasToDirsResponse>
   /** An administrator's request, for the controller to serve. Rejects with KafkaError NOT_CONTROLLER where it is not. */
   forward<Req extends Fields, Res extends Fields>(
     api: Api<Req, Res>,
@@ -64,6 +70,10 @@ export class ConnectionLink implements ControllerLink {
 
   async heartbeat(request: BrokerHeartbeatRequest): Promise<BrokerHeartbeatResponse> {
     return (await this.connection('heartbeat')).request(BrokerHeartbeat, request)
+  }
+
+  async assignReplicasToDirs(request: AssignReplicasToDirsRequest): Promise<AssignReplicasToDirsResponse> {
+    return (await this.connection('isr')).request(AssignReplicasToDirs, request)
   }
 
   async forward<Req extends Fields, Res extends Fields>(

@@ -1,7 +1,7 @@
 // What the metadata store's keys hold, and how it is written: compact JSON with a version `v`. Keys here are relative: in the
 // store they all stand below /moldau/<clusterId>/.
 
-import type { TopicId } from '../protocol/ids.ts'
+import { type TopicId, ZERO_UUID } from '../protocol/ids.ts'
 
 export const ROOT = '/moldau/'
 export const clusterPrefix = (clusterId: string) => `${ROOT}${clusterId}/`
@@ -85,6 +85,15 @@ export interface PartitionRecord {
   readonly removing: readonly number[]
   /** Directory of each replica, by its id; empty: unassigned. */
   readonly directories: readonly string[]
+}
+
+/** Of a replica of which nobody has said where it is: where its broker has put it. */
+export const UNASSIGNED_DIRECTORY: string = ZERO_UUID
+/** Of a replica that its broker cannot serve: its disk has failed, or its log is damaged. Kafka's DirectoryId.LOST. */
+export const LOST_DIRECTORY = 'AAAAAAAAAAAAAAAAAAAAAQ'
+
+export function isLost({ replicas, directories }: Pick<PartitionRecord, 'replicas' | 'directories'>, brokerId: number): boolean {
+  return directories.length > 0 && directories[replicas.indexOf(brokerId)] === LOST_DIRECTORY
 }
 
 /** Resources that have configuration, by their numbers on the wire. */

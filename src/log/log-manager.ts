@@ -26,7 +26,7 @@ import { LeaderEpochs } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
 import { LogDirectory, LogDirectoryError, type NodeIdentity } from './log-directory.ts'
 import type { Report } from './log-event.ts'
-import { type LoadedLog, loadLog } from './log-loader.ts'
+import { type LoadedLog, loadEndedTransactions, loadLog } from './log-loader.ts'
 import { defaultLogTuning, type LogTuning } from './log-tuning.ts'
 import type { LogEnvironment, LogIdentity } from './log-types.ts'
 import { PartitionLog } from './partition-log.ts'
@@ -150,6 +150,22 @@ export class LogManager {
     let bytes = 0
     for (const log of this.byName.values()) bytes += log.pendingBytes
     return bytes
+  }
+
+  /**
+   * For a log that was just loaded, of which only what is below `highWatermark` is known to be committed: finds the transactions that
+   * ended behind it, which readers of committed records must not get ahead of. Rejects with KafkaError KAFKA_STORAGE_ERROR.
+   */
+  recallEndedTransactions(log: PartitionLog, highWatermark: bigint): Promise<void> {
+    return log.changes.take(async () => {
+      const from = highWatermark > log.logStartOffset ? highWatermark : log.logStartOffset
+      if (log.failed !== undefined || from >= log.endOffset || !log.producers.hasEnded) return
+      const { disk, pool, clock } = this.env
+      const storage = { disk, pool, directory: log.path }
+      const range = { from, to: log.endOffset }
+      const known = await onDisk(() => loadEndedTransactions(storage, log.segments, range, clock.wallMs()))
+      log.producers.transactions.recallEnded(known, from)
+    })
   }
 
   /**

@@ -12,7 +12,7 @@ import { EPOCH_CHECKPOINT, logDirectoryName, segmentFileName } from './file-name
 import { EpochFile } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
 import type { LogDirectory } from './log-directory.ts'
-import { type LoadedLog, loadEndedTransactions, loadProducerState } from './log-loader.ts'
+import { type LoadedLog, loadProducerState } from './log-loader.ts'
 import { LogReader, type ReadableLog } from './log-reader.ts'
 import { findCut, removeSnapshots } from './log-truncation.ts'
 import {
@@ -287,21 +287,6 @@ export class PartitionLog implements AppendTarget, WriterHooks, ReadableLog {
   lastStableOffset(highWatermark: bigint): bigint {
     const stable = this.producers.transactions.lastStableOffset(highWatermark)
     return stable < this.startOffset ? smaller(this.startOffset, highWatermark) : stable
-  }
-
-  /**
-   * For a log that was just loaded, of which only what is below `highWatermark` is known to be committed: finds the transactions that
-   * ended behind it, which readers of committed records must not get ahead of.
-   */
-  recallEndedTransactions(highWatermark: bigint): Promise<void> {
-    return this.changes.take(async () => {
-      const from = highWatermark > this.startOffset ? highWatermark : this.startOffset
-      if (this.failure !== undefined || from >= this.nextOffset || !this.producers.hasEnded) return
-      const storage = { ...this.env, directory: this.path }
-      const range = { from, to: this.nextOffset }
-      const known = await onDisk(() => loadEndedTransactions(storage, this.segments, range, this.env.clock.wallMs()))
-      this.producers.transactions.recallEnded(known, from)
-    })
   }
 
   /**

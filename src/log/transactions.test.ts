@@ -124,7 +124,7 @@ describe('the last stable offset', () => {
       await log.flush()
 
       const later = await fixture[how]()
-      await later.recallEndedTransactions(marker)
+      await fixture.manager.recallEndedTransactions(later, marker)
       assert.equal(later.lastStableOffset(marker), first)
       assert.equal(later.lastStableOffset(marker + 1n), marker + 1n)
       assert.equal(stable(later), later.endOffset)

@@ -46,6 +46,7 @@ import { BrokerHeartbeat } from './messages/63-broker-heartbeat.ts'
 import { UnregisterBroker } from './messages/64-unregister-broker.ts'
 import { DescribeTransactions } from './messages/65-describe-transactions.ts'
 import { ListTransactions } from './messages/66-list-transactions.ts'
+import { AssignReplicasToDirs } from './messages/73-assign-replicas-to-dirs.ts'
 import { ListConfigResources } from './messages/74-list-config-resources.ts'
 import { DescribeTopicPartitions } from './messages/75-describe-topic-partitions.ts'
 import type { Api } from './schema.ts'
@@ -98,6 +99,7 @@ export const apis: readonly Api[] = [
   UnregisterBroker,
   DescribeTransactions,
   ListTransactions,
+  AssignReplicasToDirs,
   ListConfigResources,
   DescribeTopicPartitions,
 ]

@@ -320,6 +320,7 @@ export class ReplicaBroker {
         network: host,
         random: cluster.simulation.stream(`fetchers-${id}`),
         brokerEpoch: () => epoch,
+        tellPlaces: async () => {},
         isrChanges: { propose: (change) => cluster.propose(this, change) },
         settings: () => ({
           maxWaitMs: 500,

@@ -1,6 +1,6 @@
 import { isInternalTopic } from '../../cluster/internal-topics.ts'
 import type { TopicMetadata } from '../../cluster/metadata-image.ts'
-import { NO_LEADER } from '../../cluster/metadata-records.ts'
+import { isLost, NO_LEADER } from '../../cluster/metadata-records.ts'
 import { ErrorCode, type KafkaError } from '../../protocol/error-codes.ts'
 import { type TopicId, ZERO_UUID } from '../../protocol/ids.ts'
 import { Metadata, type MetadataRequest } from '../../protocol/messages/03-metadata.ts'
@@ -76,14 +76,14 @@ function found(topic: TopicMetadata, topicAuthorizedOperations: number, { isLive
     topicId: topic.id,
     isInternal: topic.internal,
     topicAuthorizedOperations,
-    partitions: topic.partitions.map(({ leader, leaderEpoch, replicas, isr }, partitionIndex) => ({
+    partitions: topic.partitions.map(({ leader, leaderEpoch, replicas, isr, directories }, partitionIndex) => ({
       errorCode: isLive(leader) ? ErrorCode.NONE : ErrorCode.LEADER_NOT_AVAILABLE,
       partitionIndex,
       leaderId: isLive(leader) ? leader : NO_LEADER,
       leaderEpoch,
       replicaNodes: replicas,
       isrNodes: isr,
-      offlineReplicas: replicas.filter((id) => !isLive(id)),
+      offlineReplicas: replicas.filter((id) => !isLive(id) || isLost({ replicas, directories }, id)),
     })),
   }
 }

@@ -10,7 +10,11 @@ export const describeLogDirs = handler(DescribeLogDirs, {
         ? null
         : new Set(request.topics.flatMap(({ topic, partitions }) => partitions.map((p) => `${topic}/${p}`)))
     const results = []
-    for (const directory of services.logDirectories) {
+    for (const { path: directory, isOnline } of services.logDirectories()) {
+      if (!isOnline) {
+        results.push({ errorCode: ErrorCode.KAFKA_STORAGE_ERROR, logDir: directory, topics: [] })
+        continue
+      }
       const byTopic = new Map<
         string,
         { partitionIndex: number; partitionSize: bigint; offsetLag: bigint; isFutureKey: boolean }[]
@@ -32,7 +36,8 @@ export const describeLogDirs = handler(DescribeLogDirs, {
         errorCode: ErrorCode.NONE,
         logDir: directory,
         topics: [...byTopic].map(([name, partitions]) => ({ name, partitions })),
-        ...(await services.space(directory)),
+        // Unknown, where a disk has failed that nobody has noticed yet.
+        ...(await services.space(directory).catch(() => ({}))),
       })
     }
     return { errorCode: ErrorCode.NONE, results }

@@ -1,5 +1,5 @@
 import type { TopicMetadata } from '../../cluster/metadata-image.ts'
-import { NO_LEADER } from '../../cluster/metadata-records.ts'
+import { isLost, NO_LEADER } from '../../cluster/metadata-records.ts'
 import { ErrorCode, KafkaError } from '../../protocol/error-codes.ts'
 import { ZERO_UUID } from '../../protocol/ids.ts'
 import { DescribeTopicPartitions } from '../../protocol/messages/75-describe-topic-partitions.ts'
@@ -51,17 +51,19 @@ function describe(topic: TopicMetadata, from: number, to: number, isLive: (id: n
     topicId: topic.id,
     isInternal: topic.internal,
     topicAuthorizedOperations: TOPIC_OPERATIONS,
-    partitions: topic.partitions.slice(from, to).map(({ leader, leaderEpoch, replicas, isr, elr, lastKnownLeader }, i) => ({
-      errorCode: isLive(leader) ? ErrorCode.NONE : ErrorCode.LEADER_NOT_AVAILABLE,
-      partitionIndex: from + i,
-      leaderId: isLive(leader) ? leader : NO_LEADER,
-      leaderEpoch,
-      replicaNodes: replicas,
-      isrNodes: isr,
-      eligibleLeaderReplicas: elr,
-      lastKnownElr: lastKnownLeader === NO_LEADER ? [] : [lastKnownLeader],
-      offlineReplicas: replicas.filter((id) => !isLive(id)),
-    })),
+    partitions: topic.partitions
+      .slice(from, to)
+      .map(({ leader, leaderEpoch, replicas, isr, elr, lastKnownLeader, directories }, i) => ({
+        errorCode: isLive(leader) ? ErrorCode.NONE : ErrorCode.LEADER_NOT_AVAILABLE,
+        partitionIndex: from + i,
+        leaderId: isLive(leader) ? leader : NO_LEADER,
+        leaderEpoch,
+        replicaNodes: replicas,
+        isrNodes: isr,
+        eligibleLeaderReplicas: elr,
+        lastKnownElr: lastKnownLeader === NO_LEADER ? [] : [lastKnownLeader],
+        offlineReplicas: replicas.filter((id) => !isLive(id) || isLost({ replicas, directories }, id)),
+      })),
   }
 }
 

@@ -42,6 +42,7 @@ import { brokerHeartbeat } from './63-broker-heartbeat.ts'
 import { unregisterBroker } from './64-unregister-broker.ts'
 import { describeTransactions } from './65-describe-transactions.ts'
 import { listTransactions } from './66-list-transactions.ts'
+import { assignReplicasToDirs } from './73-assign-replicas-to-dirs.ts'
 import { listConfigResources } from './74-list-config-resources.ts'
 import { describeTopicPartitions } from './75-describe-topic-partitions.ts'
 import type { Handler } from './handler.ts'
@@ -90,6 +91,7 @@ export const handlers = [
   unregisterBroker,
   describeTransactions,
   listTransactions,
+  assignReplicasToDirs,
   listConfigResources,
   describeTopicPartitions,
 ] as unknown as readonly Handler[]

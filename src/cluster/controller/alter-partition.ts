@@ -2,7 +2,7 @@ import { ErrorCode, type ErrorName, errorName, KafkaError } from '../../protocol
 import type { TopicId } from '../../protocol/ids.ts'
 import type { AlterPartitionRequest, AlterPartitionResponseInput } from '../../protocol/messages/56-alter-partition.ts'
 import type { MetadataImage } from '../metadata-image.ts'
-import type { PartitionRecord } from '../metadata-records.ts'
+import { isLost, type PartitionRecord } from '../metadata-records.ts'
 import { registered } from './broker-state.ts'
 import type { Decision, DecisionContext } from './decision.ts'
 import { PartitionChanges } from './partition-changes.ts'
@@ -76,7 +76,7 @@ function problemWith(
   if (recovering && (isr.length > 1 || !partition.recovering)) return 'INVALID_REQUEST'
   const ineligible = newIsrWithEpochs.some(({ brokerId, brokerEpoch }) => {
     const epoch = Number(brokerEpoch)
-    if (!image.mayLead(brokerId)) return true
+    if (!image.mayLead(brokerId) || isLost(partition, brokerId)) return true
     return epoch === UNKNOWN_EPOCH ? !partition.isr.includes(brokerId) : image.broker(brokerId)?.epoch !== epoch
   })
   return ineligible ? 'INELIGIBLE_REPLICA' : undefined

@@ -2,7 +2,7 @@
 // epochs that tell of it. One function for all, pure: whoever decides on a change says what it wants, and gets the partition as
 // it then is.
 
-import { NO_LEADER, type PartitionRecord } from '../metadata-records.ts'
+import { NO_LEADER, type PartitionRecord, UNASSIGNED_DIRECTORY } from '../metadata-records.ts'
 
 /** What is to be other than it is. What is left out stays. */
 export interface PartitionTargets {
@@ -10,6 +10,7 @@ export interface PartitionTargets {
   readonly replicas?: readonly number[]
   readonly adding?: readonly number[]
   readonly removing?: readonly number[]
+  readonly directories?: readonly string[]
   /** Only ever taken back; an election that may lose records sets it. */
   readonly recovering?: boolean
 }
@@ -58,13 +59,24 @@ export function changePartition(before: PartitionRecord, targets: PartitionTarge
     leader: elected.leader,
     lastKnownLeader: leads ? NO_LEADER : lastLeader(before, replicas),
     recovering: elected.unclean || (before.recovering && targets.recovering !== false),
-    directories: sameOrder(replicas, before.replicas) ? before.directories : [],
+    directories: directoriesOf(before, targets, replicas),
   }
   const removed = before.replicas.some((id) => !replicas.includes(id))
   if (after.leader === before.leader && !elected.unclean && !removed && sameState(after, before)) return before
   // A removed replica must not go on fetching, so the leader that still knows it begins anew, too.
   const newEpoch = after.leader !== before.leader || elected.unclean || removed
   return { ...after, leaderEpoch: before.leaderEpoch + (newEpoch ? 1 : 0), partitionEpoch: before.partitionEpoch + 1 }
+}
+
+/** Each replica's stays with it; a partition of which nobody has said anything goes without. */
+function directoriesOf(
+  before: PartitionRecord,
+  { directories = before.directories }: PartitionTargets,
+  replicas: readonly number[],
+) {
+  if (sameOrder(replicas, before.replicas)) return directories
+  const kept = replicas.map((id) => directories[before.replicas.indexOf(id)] ?? UNASSIGNED_DIRECTORY)
+  return kept.every((directory) => directory === UNASSIGNED_DIRECTORY) ? [] : kept
 }
 
 type Members = Pick<PartitionRecord, 'isr' | 'replicas' | 'adding' | 'removing'>
@@ -123,10 +135,11 @@ function sameState(a: PartitionRecord, b: PartitionRecord): boolean {
     sameOrder(a.replicas, b.replicas) &&
     sameMembers(a.adding, b.adding) &&
     sameMembers(a.removing, b.removing) &&
+    sameOrder(a.directories, b.directories) &&
     a.recovering === b.recovering &&
     a.lastKnownLeader === b.lastKnownLeader
   )
 }
 
-const sameOrder = (a: readonly number[], b: readonly number[]) => a.length === b.length && a.every((id, i) => id === b[i])
+const sameOrder = <T>(a: readonly T[], b: readonly T[]) => a.length === b.length && a.every((id, i) => id === b[i])
 const sameMembers = (a: readonly number[], b: readonly number[]) => a.length === b.length && a.every((id) => b.includes(id))

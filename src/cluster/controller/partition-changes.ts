@@ -2,7 +2,7 @@
 
 import { type BrokerConfig, type ConfigTexts, TopicConfig } from '../../config/effective.ts'
 import type { MetadataImage, TopicMetadata } from '../metadata-image.ts'
-import { encodePartition, keys, NO_LEADER, type PartitionRecord } from '../metadata-records.ts'
+import { encodePartition, isLost, keys, NO_LEADER, type PartitionRecord } from '../metadata-records.ts'
 import type { Guard } from '../store/metadata-store.ts'
 import type { Step } from './decision.ts'
 import { changePartition, type Election, type PartitionTargets } from './partition-change.ts'
@@ -38,10 +38,11 @@ export class PartitionChanges {
     { election, without, unclean = false }: ChangeCircumstances = {},
   ): PartitionRecord {
     const { minIsr, uncleanElection } = this.rulesOf(name)
+    const places = { replicas: before.replicas, directories: targets.directories ?? before.directories }
     const after = changePartition(before, targets, {
       minIsr,
       election: election ?? (uncleanElection ? 'unclean' : 'online'),
-      mayLead: (broker) => broker !== without && this.image.mayLead(broker),
+      mayLead: (broker) => broker !== without && this.image.mayLead(broker) && !isLost(places, broker),
       unclean: (broker) => unclean && broker === without,
     })
     if (after === before) return after

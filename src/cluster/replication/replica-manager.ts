@@ -9,9 +9,10 @@ import type { PartitionLog } from '../../log/partition-log.ts'
 import { Turns } from '../../log/turns.ts'
 import { KafkaError } from '../../protocol/error-codes.ts'
 import type { BrokerRegistration, MetadataDelta, MetadataImage, TopicMetadata } from '../metadata-image.ts'
-import { NO_LEADER, type PartitionRecord } from '../metadata-records.ts'
+import { isLost, LOST_DIRECTORY, NO_LEADER, type PartitionRecord } from '../metadata-records.ts'
 import { AppendBudget } from './append-budget.ts'
 import type { IsrChanges } from './isr-changes.ts'
+import { LostReplicas, type ReplicaPlace } from './lost-replicas.ts'
 import { Partition, type ReplicaContext } from './partition.ts'
 import type { FetcherSettings } from './replica-fetcher.ts'
 import { ReplicaFetchers } from './replica-fetchers.ts'
@@ -42,8 +43,10 @@ export interface ReplicationOptions {
   readonly settings: () => ReplicationSettings
   /** Which of a broker's endpoints others use (inter.broker.listener.name); undefined: its first. */
   readonly listener?: string | undefined
-  /** A log directory has failed: the cluster should know that the replicas in it are gone, and elect others to lead. */
-  readonly onDirectoryOffline?: (directoryId: string) => void
+  /** Tells the controller which replicas cannot be served here any more, or can be again. Rejects where it has not heard. */
+  readonly tellPlaces: (places: readonly ReplicaPlace[]) => Promise<void>
+  /** No log directory is left: there is nothing that this broker could do. */
+  readonly onAllOffline?: () => void
 }
 
 export interface ReplicaManagerOptions {
@@ -70,7 +73,8 @@ export class ReplicaManager {
   private readonly waitedFor = new Set<Partition>()
   private image: MetadataImage | undefined
   private readonly timers: Timer[]
-  private readonly offlineDirectories = new Set<string>()
+  private lost: LostReplicas | undefined
+  private allOffline = false
   /** Replicas whose logs could not be made, by topic id and index, with the reason. Tried again from time to time. */
   private readonly unmade = new Map<string, { readonly error: KafkaError; readonly isNew: boolean }>()
   /** One image after the other. */
@@ -98,6 +102,7 @@ export class ReplicaManager {
     ]
     if (replication === undefined) return
     const { lagTimeMaxMs, checkpointMs } = replication.settings()
+    this.lost = new LostReplicas({ clock, random: replication.random, send: replication.tellPlaces })
     const endpointOf = (brokerId: number) => this.endpointOf(brokerId)
     this.fetchers = new ReplicaFetchers(
       { ...replication, nodeId, clock, endpointOf, report },
@@ -207,9 +212,18 @@ export class ReplicaManager {
           await this.drop(partition, partition.failure!)
           partition = await this.createOrNote(topic, index, true)
         }
+        this.tellPlace(topic, index, record, partition)
         if (partition !== undefined) await this.assumeRole(partition, record)
       }),
     )
+  }
+
+  /** Only where the controller thinks otherwise. */
+  private tellPlace(topic: TopicMetadata, index: number, record: PartitionRecord, partition: Partition | undefined): void {
+    const isOurs = partition !== undefined && partition.failure === undefined
+    if (isOurs !== isLost(record, this.options.nodeId)) return
+    const directory = isOurs ? partition.log.logDirectory.id : LOST_DIRECTORY
+    this.lost?.tell({ topicId: topic.id, index, directory })
   }
 
   private async assumeRole(partition: Partition, record: PartitionRecord): Promise<void> {
@@ -270,7 +284,7 @@ export class ReplicaManager {
     }
     const highWatermark = log?.logDirectory.highWatermarks.get(log.name)
     // A single node commits all that it has when it leads, which it does at once.
-    if (log !== undefined && this.options.replication !== undefined) await log.recallEndedTransactions(highWatermark ?? 0n)
+    if (log !== undefined && this.options.replication !== undefined) await logs.recallEndedTransactions(log, highWatermark ?? 0n)
     log ??= await logs.create(topic.name, topic.id, index, config)
     log.config = config
     const partition = new Partition({ topic: topic.name, topicId: topic.id, index }, log, this.context, highWatermark)
@@ -354,16 +368,17 @@ export class ReplicaManager {
 
   private onFailure(partition: Partition): void {
     this.fetchers?.unfollow(partition)
-    const { logDirectory } = partition.log
-    if (logDirectory.state !== 'offline' || this.offlineDirectories.has(logDirectory.id)) return
-    this.offlineDirectories.add(logDirectory.id)
-    this.options.replication?.onDirectoryOffline?.(logDirectory.id)
+    this.lost?.tell({ topicId: partition.topicId, index: partition.index, directory: LOST_DIRECTORY })
+    if (this.allOffline || this.options.logs.directories.some(({ state }) => state !== 'offline')) return
+    this.allOffline = true
+    this.options.replication?.onAllOffline?.()
   }
 
   /** Whoever waits is told to look elsewhere. */
   close(): void {
     for (const timer of this.timers) timer.cancel()
     this.fetchers?.close()
+    this.lost?.close()
     for (const partition of this.partitions())
       partition.close(new KafkaError('NOT_LEADER_OR_FOLLOWER', 'the broker is shutting down'))
   }
