@@ -25,6 +25,7 @@ const commands: Readonly<Record<string, CommandEntry>> = {
   backup: { summary: 'copy all data as it is at one moment, while the broker runs', load: () => import('./backup.ts') },
   restore: { summary: 'put a backup into a new data directory', load: () => import('./restore.ts') },
   adopt: { summary: 'take over the data of an Apache Kafka on this machine', load: () => import('./adopt.ts') },
+  'schema-registry': { summary: 'serve a schema registry, for this or any Kafka', load: () => import('./schema-registry.ts') },
   'dump-log': { summary: 'print what is in segment files', load: () => import('./dump-log.ts') },
 }
 
