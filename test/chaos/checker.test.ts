@@ -10,10 +10,13 @@ const L = 't/1'
 
 /** `a@0`: value and offset; of partition 0 unless `t/1:a@0`. */
 function reads(text: string): Read[] {
-  return text.split(' ').filter(Boolean).map((word) => {
-    const [, key = K, value, offset] = /^(?:(.*):)?(\w+)@(\d+)$/.exec(word)!
-    return { key, value, offset: Number(offset) }
-  })
+  return text
+    .split(' ')
+    .filter(Boolean)
+    .map((word) => {
+      const [, key = K, value, offset] = /^(?:(.*):)?(\w+)@(\d+)$/.exec(word)!
+      return { key, value, offset: Number(offset) }
+    })
 }
 
 class Scribe {
@@ -67,7 +70,11 @@ test('a history without faults is clean: pipelined sends, unknown outcomes, abor
 })
 
 const bad: [name: string, title: string, history: History][] = [
-  ['inconsistent-offsets', 'two readers see different values at one offset', scribe().poll('c1', 'a@0').poll('c2', 'b@0').end('a@0 b@1')],
+  [
+    'inconsistent-offsets',
+    'two readers see different values at one offset',
+    scribe().poll('c1', 'a@0').poll('c2', 'b@0').end('a@0 b@1'),
+  ],
   ['inconsistent-offsets', 'an acknowledged offset holds another value', scribe().send('p', 'a', 0).end('b@0 a@1')],
   ['duplicate', 'a value was written twice', scribe().send('p', 'a', 0).end('a@0 a@1')],
   ['duplicate', 'a value is in two partitions', scribe().send('p', 'a', 0).end(`a@0 ${L}:a@0`)],
@@ -77,13 +84,21 @@ const bad: [name: string, title: string, history: History][] = [
   ['aborted-read', 'a reader of committed data saw an aborted record', scribe().txn('x', 'a@0', 'fail').poll('c', 'a@0').end('')],
   ['aborted-read', 'an aborted record is there in the end', scribe().txn('x', 'a@0', 'fail').end('a@0')],
   ['precommitted-read', 'a transaction read what it wrote', scribe().txn('x', 'a@0', 'ok', 'a@0').end('a@0')],
-  ['precommitted-read', 'a value was read before its transaction began', scribe().poll('c', 'a@0').txn('x', 'a@0', 'ok').end('a@0')],
+  [
+    'precommitted-read',
+    'a value was read before its transaction began',
+    scribe().poll('c', 'a@0').txn('x', 'a@0', 'ok').end('a@0'),
+  ],
   ['torn-transaction', 'half of a transaction of unknown outcome is there', scribe().txn('x', `a@0 ${L}:b@0`, 'info').end('a@0')],
   ['poll-skip', 'a reader passed over a record between polls', scribe().poll('c', 'a@0').poll('c', 'c@2').end('a@0 b@1 c@2')],
   ['int-poll-skip', 'a reader passed over a record in a poll', scribe().poll('c', 'a@0 c@2').end('a@0 b@1 c@2')],
   ['nonmonotonic-poll', 'a reader went back', scribe().poll('c', 'a@0 b@1').poll('c', 'a@0').end('a@0 b@1')],
   ['int-nonmonotonic-poll', 'a poll was out of order', scribe().poll('c', 'b@1 a@0').end('a@0 b@1')],
-  ['nonmonotonic-send', 'a later record is in front of an earlier one', scribe().send('p', 'a', 1).send('p', 'b', 0).end('b@0 a@1')],
+  [
+    'nonmonotonic-send',
+    'a later record is in front of an earlier one',
+    scribe().send('p', 'a', 1).send('p', 'b', 0).end('b@0 a@1'),
+  ],
   ['nonmonotonic-send', 'records of a transaction are out of order', scribe().txn('x', 'a@1 b@0', 'ok').end('b@0 a@1')],
 ]
 for (const [name, title, history] of bad) {
@@ -116,12 +131,16 @@ test('copies: each record of the source exactly once', () => {
         sends: copies.map(([value, offset, copyOf]) => ({ key: L, value, offset, copyOf })),
       })
   assert.deepEqual(names(copier(['c', 0, 'a'], ['d', 1, 'b']).end(`a@0 b@1 ${L}:c@0 ${L}:d@1`)), [])
-  assert.deepEqual(names(copier(['c', 0, 'a'], ['d', 1, 'b'], ['e', 2, 'a']).end(`a@0 b@1 ${L}:c@0 ${L}:d@1 ${L}:e@2`)), ['copied-twice'])
+  assert.deepEqual(names(copier(['c', 0, 'a'], ['d', 1, 'b'], ['e', 2, 'a']).end(`a@0 b@1 ${L}:c@0 ${L}:d@1 ${L}:e@2`)), [
+    'copied-twice',
+  ])
   assert.deepEqual(names(copier(['c', 0, 'a']).end(`a@0 b@1 ${L}:c@0`)), ['not-copied'])
 })
 
 test('lost-position: a group goes on from before what it had committed', () => {
   const position = (offset: number) => ({ group: 'g', positions: [{ key: K, offset }] })
-  const history = scribe().add({ process: 'g1', f: 'commit', ...position(5) }).add({ process: 'g2', f: 'resume', ...position(3) })
+  const history = scribe()
+    .add({ process: 'g1', f: 'commit', ...position(5) })
+    .add({ process: 'g2', f: 'resume', ...position(3) })
   assert.deepEqual(names(history.end('')), ['lost-position'])
 })

@@ -107,7 +107,10 @@ function* vanishedReads({ operations, final }: History): Generator<Anomaly> {
   for (const { process, end, reads = [], isolation = 'read_uncommitted' } of operations)
     for (const { key, offset, value } of reads)
       if (!kept[isolation].has(value))
-        yield { name: 'vanished-read', detail: `${value}, read by ${process} (${isolation}) at ${place(key, offset)} (${at(end)})` }
+        yield {
+          name: 'vanished-read',
+          detail: `${value}, read by ${process} (${isolation}) at ${place(key, offset)} (${at(end)})`,
+        }
 }
 
 function* abortedReads({ operations, final }: History): Generator<Anomaly> {
@@ -133,7 +136,10 @@ function* precommittedReads({ operations }: History): Generator<Anomaly> {
     for (const { value, key, offset } of reader.reads ?? []) {
       const writer = writers.get(value)
       if (writer?.f === 'txn' && (writer === reader || writer.start > reader.end))
-        yield { name: 'precommitted-read', detail: `${value} of ${writer.process}, read by ${reader.process} at ${place(key, offset)}` }
+        yield {
+          name: 'precommitted-read',
+          detail: `${value} of ${writer.process}, read by ${reader.process} at ${place(key, offset)}`,
+        }
     }
   }
 }
@@ -187,7 +193,10 @@ function* sendOrder({ operations }: History): Generator<Anomaly> {
       const line = `${process} ${send.key}`
       const before = last.get(line)
       if (before !== undefined && before.offset! >= send.offset)
-        yield { name: 'nonmonotonic-send', detail: `${process}: ${before.value} at ${before.offset}, then ${send.value} at ${send.offset} of ${send.key}` }
+        yield {
+          name: 'nonmonotonic-send',
+          detail: `${process}: ${before.value} at ${before.offset}, then ${send.value} at ${send.offset} of ${send.key}`,
+        }
       last.set(line, send)
     }
   }
@@ -243,7 +252,10 @@ function* lostPositions({ operations }: History): Generator<Anomaly> {
     for (const { key, offset } of positions) {
       const committed = known.get(key)
       if (committed !== undefined && offset < committed)
-        yield { name: 'lost-position', detail: `${process} of ${group} went on from ${place(key, offset)} (${at(start)}), though ${committed} was committed` }
+        yield {
+          name: 'lost-position',
+          detail: `${process} of ${group} went on from ${place(key, offset)} (${at(start)}), though ${committed} was committed`,
+        }
     }
   }
 }
