@@ -31,7 +31,7 @@ import { logEventLines, METADATA_DIRECTORY } from './log-event-lines.ts'
 import { logTuningOf } from './log-tuning-of.ts'
 import { SocketServer } from './network/socket-server.ts'
 import { replicationEventLines } from './replication-event-lines.ts'
-import { replicationSettingsOf } from './replication-settings.ts'
+import { replicationSettingsOf, replicationThrottlesOf } from './replication-settings.ts'
 import { RequestDispatcher } from './request-dispatcher.ts'
 import { diskStartError, listenError, StartError } from './start-error.ts'
 import { TopicCreation } from './topic-creation.ts'
@@ -320,6 +320,7 @@ class Parts {
       random,
       brokerEpoch: () => metadata.brokerEpoch,
       isrChanges: metadata.isrChanges,
+      throttles: replicationThrottlesOf(metadata, this.nodeId),
       tellPlaces: (places) => metadata.tellPlaces(places),
       onAllOffline: () => this.giveUp(),
       settings: () => replicationSettingsOf(metadata.brokerConfig()),

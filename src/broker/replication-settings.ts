@@ -1,6 +1,8 @@
-// From a broker's configuration to how its replicas follow and lead.
+// From configuration to how a broker's replicas follow and lead.
 
-import type { ReplicationSettings } from '../cluster/replication/replica-manager.ts'
+import type { ClusterMetadata } from '../cluster/cluster-metadata.ts'
+import type { ReplicationSettings, ReplicationThrottles } from '../cluster/replication/replica-manager.ts'
+import { isThrottled } from '../cluster/replication/replication-quota.ts'
 import type { BrokerConfig } from '../config/effective.ts'
 
 export function replicationSettingsOf(config: BrokerConfig): ReplicationSettings {
@@ -14,5 +16,13 @@ export function replicationSettingsOf(config: BrokerConfig): ReplicationSettings
     lagTimeMaxMs: Number(config.get('replica.lag.time.max.ms')),
     checkpointMs: Number(config.get('replica.high.watermark.checkpoint.interval.ms')),
     fetchersPerLeader: config.get('num.replica.fetchers'),
+  }
+}
+
+export function replicationThrottlesOf(metadata: ClusterMetadata, nodeId: number): ReplicationThrottles {
+  return {
+    rate: (side) => Number(metadata.brokerConfig().get(`${side}.replication.throttled.rate`)),
+    covers: (side, topic, index) =>
+      isThrottled(metadata.topicConfig(topic).get(`${side}.replication.throttled.replicas`), index, nodeId),
   }
 }

@@ -189,12 +189,20 @@ class Reading {
       throw new KafkaError('OFFSET_OUT_OF_RANGE')
     if (this.isNew && replicaId >= 0) partition.noteFetch({ replicaId, brokerEpoch, fetchOffset, logStartOffset })
     const limit = this.limitOf(partition)
+    if (this.isThrottled(partition) && this.services.replicas.leaderQuota!.waitMs > 0) return NOTHING_FOUND
     // The first batch comes whatever the limits are: a client must get on.
     if (fetchOffset >= limit || (this.left <= 0 && this.bytes > 0)) return NOTHING_FOUND
     const maxBytes = Math.max(0, Math.min(this.left, requested.maxBytes))
     const read = partition.log.read(fetchOffset, { maxBytes, limitOffset: limit, atLeastOneBatch: this.bytes === 0 })
     if (read instanceof Promise) return read.then((result) => this.withAborted(partition, fetchOffset, result))
     return this.withAborted(partition, fetchOffset, read)
+  }
+
+  /** A reassignment goes as fast as the leader is told. Whoever is in sync is never held up. */
+  private isThrottled({ topic, index, leader }: Partition): boolean {
+    const { replicaId } = this.reader
+    if (replicaId < 0 || leader === undefined || leader.isr.includes(replicaId)) return false
+    return this.services.replicas.leaderQuota?.covers(topic, index) === true
   }
 
   private withAborted(partition: Partition, fetchOffset: bigint, result: ReadResult): Found | Promise<Found> {
@@ -206,6 +214,7 @@ class Reading {
   private take(requested: FetchPartition, partition: Partition, { result, aborted }: Found): void {
     const size = result?.size ?? 0
     if (result !== null) this.leases.push(...result.leases)
+    if (size > 0 && this.isThrottled(partition)) this.services.replicas.leaderQuota!.take(size)
     this.bytes += size
     this.left -= size
     // So that followers serve what is committed without waiting for the next records (KIP-1166).

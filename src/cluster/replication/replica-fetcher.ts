@@ -14,6 +14,7 @@ import { cutFor } from './divergence.ts'
 import { FetchSessionClient, type WantedPartition } from './fetch-session-client.ts'
 import type { Partition } from './partition.ts'
 import type { ReplicationReport } from './replication-event.ts'
+import type { ReplicationQuota } from './replication-quota.ts'
 
 export interface FetcherSettings {
   /** replica.fetch.wait.max.ms */
@@ -41,6 +42,10 @@ export interface FetcherContext {
   /** Where a broker listens for others; undefined while nobody knows. */
   readonly endpointOf: (brokerId: number) => Endpoint | undefined
   readonly report: ReplicationReport
+  /** Undefined: without limit. */
+  readonly quota?: ReplicationQuota | undefined
+  /** Whether the cluster counts on the replica: then it is never throttled. */
+  readonly isInSync?: (partition: Partition) => boolean
 }
 
 interface Followed {
@@ -142,14 +147,23 @@ export class ReplicaFetcher {
   }
 
   private ready(): Asked[] {
-    const nowMs = this.context.clock.monotonicMs()
+    const { clock, quota } = this.context
+    const nowMs = clock.monotonicMs()
     const ready: Asked[] = []
     for (const [key, followed] of this.followed) {
       const { partition } = followed
       if (partition.failure !== undefined) this.followed.delete(key)
-      else if (followed.retryAtMs <= nowMs) ready.push({ followed, fetchOffset: partition.log.endOffset })
+      if (partition.failure !== undefined || followed.retryAtMs > nowMs) continue
+      const waitMs = this.isThrottled(partition) ? quota!.waitMs : 0
+      if (waitMs > 0) followed.retryAtMs = nowMs + waitMs
+      else ready.push({ followed, fetchOffset: partition.log.endOffset })
     }
     return ready
+  }
+
+  private isThrottled(partition: Partition): boolean {
+    const { quota, isInSync } = this.context
+    return quota?.covers(partition.topic, partition.index) === true && isInSync?.(partition) !== true
   }
 
   private nextRetryMs(): number {
@@ -249,6 +263,7 @@ export class ReplicaFetcher {
       return partition.truncateTo(cutFor(leader, log.endOffsetForEpoch(leader.leaderEpoch), log.endOffset))
     }
     const records = recordsOf(answer)
+    if (records.length > 0 && this.isThrottled(partition)) this.context.quota!.take(records.length)
     if (records.length >= BATCH_HEADER_SIZE && holdsStart(records, partition)) {
       // The leader's log starts inside of a batch: ours must begin with the whole of it.
       await partition.restartAt(baseOffset(records))

@@ -17,6 +17,7 @@ import { Partition, type ReplicaContext } from './partition.ts'
 import type { FetcherSettings } from './replica-fetcher.ts'
 import { ReplicaFetchers } from './replica-fetchers.ts'
 import type { ReplicationReport } from './replication-event.ts'
+import { ReplicationQuota } from './replication-quota.ts'
 
 /** How much longer than asked for an answer may take where it times out: one timer for all requests, not one for each. */
 const EXPIRY_CHECK_MS = 1000
@@ -32,6 +33,16 @@ export interface ReplicationSettings extends FetcherSettings {
   readonly fetchersPerLeader: number
 }
 
+/** As configured now. */
+export interface ReplicationThrottles {
+  /** leader.replication.throttled.rate, follower.replication.throttled.rate: bytes a second. */
+  readonly rate: (side: ThrottledSide) => number
+  /** Whether this broker's replica is among leader.replication.throttled.replicas, or those of the follower. */
+  readonly covers: (side: ThrottledSide, topic: string, index: number) => boolean
+}
+
+export type ThrottledSide = 'leader' | 'follower'
+
 /** What a broker needs that has others beside it. */
 export interface ReplicationOptions {
   readonly network: Network
@@ -43,6 +54,8 @@ export interface ReplicationOptions {
   readonly settings: () => ReplicationSettings
   /** Which of a broker's endpoints others use (inter.broker.listener.name); undefined: its first. */
   readonly listener?: string | undefined
+  /** Of reassignments; absent: nothing is throttled. */
+  readonly throttles?: ReplicationThrottles
   /** Tells the controller which replicas cannot be served here any more, or can be again. Rejects where it has not heard. */
   readonly tellPlaces: (places: readonly ReplicaPlace[]) => Promise<void>
   /** No log directory is left: there is nothing that this broker could do. */
@@ -64,6 +77,8 @@ export interface ReplicaManagerOptions {
 
 export class ReplicaManager {
   readonly budget = new AppendBudget()
+  /** Of what followers outside of ISRs are served. Undefined: without limit. */
+  readonly leaderQuota: ReplicationQuota | undefined
   private readonly options: ReplicaManagerOptions
   private readonly context: ReplicaContext
   private readonly fetchers: ReplicaFetchers | undefined
@@ -101,11 +116,28 @@ export class ReplicaManager {
       every(clock, UNMADE_CHECK_MS, () => this.makeUnmade()),
     ]
     if (replication === undefined) return
+    const { throttles } = replication
+    const quotaOf = (side: ThrottledSide) =>
+      throttles &&
+      new ReplicationQuota({
+        clock,
+        rate: () => throttles.rate(side),
+        covers: (topic, index) => throttles.covers(side, topic, index),
+      })
+    this.leaderQuota = quotaOf('leader')
     const { lagTimeMaxMs, checkpointMs } = replication.settings()
     this.lost = new LostReplicas({ clock, random: replication.random, send: replication.tellPlaces })
     const endpointOf = (brokerId: number) => this.endpointOf(brokerId)
     this.fetchers = new ReplicaFetchers(
-      { ...replication, nodeId, clock, endpointOf, report },
+      {
+        ...replication,
+        nodeId,
+        clock,
+        endpointOf,
+        report,
+        quota: quotaOf('follower'),
+        isInSync: ({ topic, index }) => this.image?.partition(topic, index)?.isr.includes(nodeId) ?? false,
+      },
       () => replication.settings().fetchersPerLeader,
     )
     this.timers.push(

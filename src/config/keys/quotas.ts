@@ -17,12 +17,10 @@ export const QUOTA_KEYS = {
   'follower.replication.throttled.rate': long(LONG_MAX, 'Bytes a second that throttled replicas fetch.', {
     min: 0,
     dynamic: 'cluster',
-    honoured: 'accepted',
   }),
   'leader.replication.throttled.rate': long(LONG_MAX, 'Bytes a second that throttled replicas are served.', {
     min: 0,
     dynamic: 'cluster',
-    honoured: 'accepted',
   }),
   'quota.window.num': int(11, WINDOWS, accepted),
   'quota.window.size.seconds': int(1, SECONDS, accepted),

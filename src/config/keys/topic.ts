@@ -21,8 +21,6 @@ export const gzipLevel = (level: number) => (level === 0 ? 'must be -1, or a who
 export const NO_TIERED_STORAGE = 'it has no tiered storage yet'
 export const ONE_LZ4_LEVEL = 'its LZ4 library has one level, the fastest'
 export const NO_PREALLOCATION = 'Node cannot reserve room on a disk: files grow as they are written'
-/** kafka-reassign-partitions sets both with --throttle, and must not fail for it. */
-const NOT_THROTTLED = 'what partitions copy from each other is not throttled yet'
 
 const THROTTLED = /^(\*|none|\d+:\d+)$/
 const throttledReplicas = (replicas: readonly string[]) =>
@@ -81,7 +79,6 @@ export const TOPIC_KEYS = {
   ),
   'follower.replication.throttled.replicas': list('', 'Replicas whose fetching is throttled: partition:broker, or * for all.', {
     check: throttledReplicas,
-    honoured: { accepted: NOT_THROTTLED },
   }),
   'index.interval.bytes': int(4096, 'Bytes of log between two entries of the offset index.', {
     min: 0,
@@ -90,7 +87,7 @@ export const TOPIC_KEYS = {
   'leader.replication.throttled.replicas': list(
     '',
     'Replicas that are served at the throttled rate: partition:broker, or * for all.',
-    { check: throttledReplicas, honoured: { accepted: NOT_THROTTLED } },
+    { check: throttledReplicas },
   ),
   'local.retention.bytes': long(-2, 'Bytes of tiered data kept locally; -2 follows retention.bytes.', {
     min: -2,
