@@ -2,14 +2,60 @@
 // one stick to a partition until a batch is full there and then move on (KIP-480), so that batches fill.
 
 import type { Random } from '../host/random.ts'
+import type { RecordHeader } from '../protocol/records/record.ts'
 import type { TopicMetadata } from './metadata.ts'
 import { murmur2 } from './murmur2.ts'
 
+/** What a partitioner may look at besides the key. */
+export interface RecordToPlace {
+  readonly value: Buffer | null
+  readonly headers: readonly RecordHeader[]
+}
+
 export interface Partitioner {
   /** The index of the partition. */
-  partition(topic: TopicMetadata, key: Buffer | null): number
-  /** The batch that key-less records of this topic went to is full. */
+  partition(topic: TopicMetadata, key: Buffer | null, record: RecordToPlace): number
+  /** The batch of this partition is full, and the last record began another. */
   batchFilled(topic: TopicMetadata, partition: number): void
+}
+
+/** Chosen by name: see `partitionerNamed`. */
+export type PartitionerName = 'murmur2' | 'sticky' | 'round-robin' | 'explicit'
+
+/**
+ * `murmur2`: by key as all Kafka clients do, sticky without. `sticky`: keys do not count. `round-robin`: each record to the next
+ * partition. `explicit`: a record that does not name its partition is refused.
+ */
+export function partitionerNamed(name: PartitionerName, random: Random): Partitioner {
+  switch (name) {
+    case 'murmur2':
+      return new DefaultPartitioner(random)
+    case 'sticky':
+      return new DefaultPartitioner(random, true)
+    case 'round-robin':
+      return roundRobin()
+    case 'explicit':
+      return {
+        partition(topic) {
+          throw new TypeError(`a record for ${topic.name} names no partition, and the partitioner is 'explicit'`)
+        },
+        batchFilled() {},
+      }
+    default:
+      throw new TypeError(`no partitioner is called ${name}: 'murmur2', 'sticky', 'round-robin', 'explicit', or one of your own`)
+  }
+}
+
+function roundRobin(): Partitioner {
+  const next = new Map<string, number>()
+  return {
+    partition(topic) {
+      const turn = next.get(topic.name) ?? 0
+      next.set(topic.name, (turn + 1) % 2 ** 31)
+      return turn % topic.partitions.length
+    },
+    batchFilled() {},
+  }
 }
 
 /** The partition of a key, among all partitions of the topic, with a leader or without. */
@@ -22,12 +68,15 @@ export class DefaultPartitioner implements Partitioner {
   /** Where key-less records of each topic go now. */
   private readonly sticky = new Map<string, number>()
 
-  constructor(random: Random) {
+  private readonly ignoresKeys: boolean
+
+  constructor(random: Random, ignoresKeys = false) {
     this.random = random
+    this.ignoresKeys = ignoresKeys
   }
 
   partition(topic: TopicMetadata, key: Buffer | null): number {
-    if (key !== null) return partitionOfKey(key, topic.partitions.length)
+    if (key !== null && !this.ignoresKeys) return partitionOfKey(key, topic.partitions.length)
     const current = this.sticky.get(topic.name)
     if (current !== undefined && (topic.partitions[current]?.leaderId ?? -1) >= 0) return current
     return this.move(topic, current)

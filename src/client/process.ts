@@ -58,7 +58,7 @@ const BEGIN_ANEW: ReadonlySet<ErrorName> = new Set<ErrorName>([
  * Resolves when `signal` has ended it and group and producer are left. The cluster client stays open.
  */
 export async function process(cluster: ClusterClient, options: ProcessOptions): Promise<void> {
-  const { groupId, topics, transactionalId, signal } = options
+  const { groupId, topics, transactionalId } = options
   const producer = new Producer(cluster, { ...options.producer, transactionalId })
   const consumer = new GroupConsumer(cluster, {
     autoOffsetReset: 'earliest',
@@ -67,12 +67,23 @@ export async function process(cluster: ClusterClient, options: ProcessOptions): 
     enableAutoCommit: false,
     isolationLevel: 'read_committed',
   })
+  consumer.subscribe(topics)
+  await processWith(cluster, producer, consumer, options)
+}
+
+/** The same with a consumer that has subscribed and does not commit by itself. Closes both in the end. */
+export async function processWith(
+  cluster: ClusterClient,
+  producer: Producer,
+  consumer: GroupConsumer,
+  options: Pick<ProcessOptions, 'transform' | 'signal'>,
+): Promise<void> {
+  const { signal } = options
   const wake = () => consumer.wake()
   signal.addEventListener('abort', wake)
   try {
     // First the end of what a predecessor left open: until then the group's positions are not stable.
     await producer.initTransactions()
-    consumer.subscribe(topics)
     for (let failures = 0; !signal.aborted; ) {
       const records = await consumer.poll(POLL_MS)
       if (records.length === 0) continue
@@ -89,7 +100,7 @@ export async function process(cluster: ClusterClient, options: ProcessOptions): 
 async function processOnce(
   producer: Producer,
   consumer: GroupConsumer,
-  { transform }: ProcessOptions,
+  { transform }: Pick<ProcessOptions, 'transform'>,
   records: readonly ConsumerRecord[],
 ): Promise<boolean> {
   const bySource = [...Map.groupBy(records, ({ topic, partition }) => partitionKey(topic, partition)).values()]

@@ -13,6 +13,7 @@ import type { TopicMetadata } from './metadata.ts'
 import { DefaultPartitioner, type Partitioner } from './partitioner.ts'
 import { BufferMemory } from './record-accumulator.ts'
 import { type Acks, Sender, type SenderOptions } from './sender.ts'
+import type { LatencySnapshot, RateSnapshot } from './statistics.ts'
 import { type GroupMetadata, TransactionManager } from './transaction-manager.ts'
 
 export interface ProducerOptions {
@@ -51,6 +52,18 @@ export interface ProducerRecord {
   readonly headers?: readonly RecordHeader[]
   /** Milliseconds since 1970. Now where absent. */
   readonly timestamp?: bigint
+}
+
+export interface ProducerStats {
+  readonly records: RateSnapshot
+  /** Before compression. */
+  readonly bytes: RateSnapshot
+  readonly failed: RateSnapshot
+  /** Batches sent again. */
+  readonly retries: RateSnapshot
+  /** From `send` to the acknowledgement, by the first record of each batch. */
+  readonly latencyMs: LatencySnapshot
+  readonly bufferedBytes: number
 }
 
 export interface RecordMetadata {
@@ -112,6 +125,18 @@ export class Producer {
     this.sender = new Sender(cluster, this.options, this.transactions)
   }
 
+  stats(): ProducerStats {
+    const { records, bytes, failed, retries, latency } = this.sender.stats
+    return {
+      records: records.snapshot(),
+      bytes: bytes.snapshot(),
+      failed: failed.snapshot(),
+      retries: retries.snapshot(),
+      latencyMs: latency.snapshot(),
+      bufferedBytes: this.memory.usedBytes,
+    }
+  }
+
   /** Resolves when the buffer takes another record: what a fast source waits for between one `send` and the next. */
   ready(): Promise<void> {
     return this.memory.room()
@@ -163,7 +188,7 @@ export class Producer {
       mayEnter()
     }
     if (this.closed) throw new ClientClosedError('the producer')
-    const partition = record.partition ?? this.partitioner.partition(topic, key)
+    const partition = record.partition ?? this.partitioner.partition(topic, key, { value, headers })
     if (topic.partitions[partition] === undefined) {
       throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `topic ${record.topic} has no partition ${partition}`)
     }
@@ -187,16 +212,16 @@ export class Producer {
         headers,
         timestamp,
         size,
-        resolve: (written) => {
+        resolve: (offset, timestamp) => {
           settle()
-          resolve({ topic: record.topic, partition, offset: written.offset, timestamp: written.timestamp })
+          resolve({ topic: record.topic, partition, offset, timestamp })
         },
         reject: (error) => {
           settle()
           reject(error)
         },
       })
-      if (isFull && key === null) this.partitioner.batchFilled(topic, partition)
+      if (isFull) this.partitioner.batchFilled(topic, partition)
     })
   }
 

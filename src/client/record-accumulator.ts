@@ -10,7 +10,7 @@ export interface PendingRecord {
   readonly headers: readonly RecordHeader[]
   readonly timestamp: bigint
   readonly size: number
-  readonly resolve: (result: { offset: bigint; timestamp: bigint }) => void
+  readonly resolve: (offset: bigint, timestamp: bigint) => void
   readonly reject: (error: Error) => void
 }
 
@@ -32,6 +32,8 @@ export class PendingBatch {
   lastError: Error | undefined
   /** It went out and nobody can say whether it was written. */
   inDoubt = false
+  /** Its time was up while it was on its way: its records have been told. */
+  expired = false
 
   constructor(createdAtMs: number) {
     this.createdAtMs = createdAtMs
@@ -103,6 +105,10 @@ export class BufferMemory {
 
   constructor(limit: number) {
     this.limit = limit
+  }
+
+  get usedBytes(): number {
+    return this.used
   }
 
   get isFull(): boolean {

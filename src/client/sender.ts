@@ -15,6 +15,7 @@ import { isRetriable, TimeoutError, TransactionAbortableError } from './errors.t
 import { partitionKey } from './metadata.ts'
 import { nextSequence, PartitionQueue, PendingBatch, type PendingRecord } from './record-accumulator.ts'
 import { backoffMs } from './retry.ts'
+import { Latency, Rate } from './statistics.ts'
 import { CONCURRENT_TRANSACTIONS_BACKOFF_MS, type TransactionManager } from './transaction-manager.ts'
 
 export type Acks = 0 | 1 | 'all'
@@ -33,6 +34,15 @@ export interface SenderOptions {
   readonly maxInFlightRequestsPerConnection: number
 }
 
+/** Of records, but for `retries`, which are of batches. The latency is from the first record of a batch to its acknowledgement. */
+export interface SenderStats {
+  readonly records: Rate
+  readonly bytes: Rate
+  readonly failed: Rate
+  readonly retries: Rate
+  readonly latency: Latency
+}
+
 /** A batch may come back as written long ago, or in the wrong order after one that failed: both mend themselves. */
 const SEQUENCE_ERRORS: ReadonlySet<ErrorName> = new Set<ErrorName>(['OUT_OF_ORDER_SEQUENCE_NUMBER', 'UNKNOWN_PRODUCER_ID'])
 const MAX_PRODUCER_EPOCH = 0x7fff
@@ -40,6 +50,7 @@ export class Sender {
   private readonly cluster: ClusterClient
   private readonly options: SenderOptions
   private readonly transactions: TransactionManager | undefined
+  readonly stats: SenderStats
   private readonly queues = new Map<string, PartitionQueue>()
   /** Requests on their way, by node. */
   private readonly inFlight = new Map<number, number>()
@@ -54,6 +65,14 @@ export class Sender {
     this.cluster = cluster
     this.options = options
     this.transactions = transactions
+    const { clock } = cluster
+    this.stats = {
+      records: new Rate(clock),
+      bytes: new Rate(clock),
+      failed: new Rate(clock),
+      retries: new Rate(clock),
+      latency: new Latency(),
+    }
     if (transactions !== undefined) transactions.onIdentity = (producerId, epoch) => this.identify(producerId, epoch)
   }
 
@@ -132,6 +151,7 @@ export class Sender {
       this.expire(queue, now)
       const mayRenumber = this.transactions === undefined && queue.renumber
       if (mayRenumber && queue.producerEpoch >= MAX_PRODUCER_EPOCH) this.producerId = NO_PRODUCER_ID
+      if (queue.inFlight.length > 0) nextMs = Math.min(nextMs, this.expiryMs(queue.inFlight[0], now))
       const dueMs = this.dueMs(queue, now)
       if (dueMs <= now) ready.push(queue)
       else nextMs = Math.min(nextMs, dueMs)
@@ -175,17 +195,29 @@ export class Sender {
     this.wakeUp = { timer, atMs }
   }
 
+  /** Delivery has its time, wherever the batch is: in the queue, or on its way to a broker that does not answer (KIP-91). */
   private expire(queue: PartitionQueue, now: number): void {
     const { deliveryTimeoutMs } = this.options
-    while (queue.waiting.length > 0 && now - queue.waiting[0].createdAtMs >= deliveryTimeoutMs) {
-      const batch = queue.waiting.shift()!
-      if (batch.baseSequence >= 0) queue.renumber = true
-      const error = new TimeoutError(
+    const late = (batch: PendingBatch) => now - batch.createdAtMs >= deliveryTimeoutMs
+    const error = (batch: PendingBatch) =>
+      new TimeoutError(
         `${batch.records.length} records for ${queue.topic}-${queue.partition} not delivered within ${deliveryTimeoutMs} ms`,
         { cause: batch.lastError },
       )
-      this.abandon(batch, error)
+    for (const batch of queue.inFlight) {
+      if (batch.expired || !late(batch)) continue
+      batch.expired = true
+      this.abandon(batch, error(batch))
     }
+    while (queue.waiting.length > 0 && late(queue.waiting[0])) {
+      const batch = queue.waiting.shift()!
+      if (batch.baseSequence >= 0) queue.renumber = true
+      this.abandon(batch, error(batch))
+    }
+  }
+
+  private expiryMs(batch: PendingBatch, now: number): number {
+    return batch.expired ? Number.POSITIVE_INFINITY : Math.max(now, batch.createdAtMs + this.options.deliveryTimeoutMs)
   }
 
   /** One question for all topics that are not known; partitions without a leader are held back. */
@@ -313,9 +345,15 @@ export class Sender {
 
   private succeed(queue: PartitionQueue, batch: PendingBatch, baseOffset: bigint, logAppendTimeMs: bigint): void {
     queue.inFlight.splice(queue.inFlight.indexOf(batch), 1)
-    for (const [index, record] of batch.records.entries()) {
-      const offset = baseOffset < 0n ? -1n : baseOffset + BigInt(index)
-      record.resolve({ offset, timestamp: logAppendTimeMs >= 0n ? logAppendTimeMs : record.timestamp })
+    if (batch.expired) return
+    const { records } = batch
+    this.stats.records.add(records.length)
+    this.stats.bytes.add(batch.size)
+    this.stats.latency.add(this.cluster.clock.monotonicMs() - batch.createdAtMs, records.length)
+    let offset = baseOffset
+    for (const record of records) {
+      record.resolve(offset, logAppendTimeMs >= 0n ? logAppendTimeMs : record.timestamp)
+      if (offset >= 0n) offset++
     }
   }
 
@@ -325,6 +363,10 @@ export class Sender {
     const isFirst = queue.inFlight[0] === batch
     queue.inFlight.splice(queue.inFlight.indexOf(batch), 1)
     const code = error instanceof KafkaError ? error.code : undefined
+    if (batch.expired) {
+      if (batch.baseSequence >= 0) queue.renumber = true
+      return
+    }
     if (this.transactions?.isAlive === false) {
       if (batch.baseSequence >= 0) queue.renumber = true
       this.abandon(batch, error)
@@ -351,6 +393,7 @@ export class Sender {
     if (again && batch.attempts < this.options.retries && now - batch.createdAtMs < this.options.deliveryTimeoutMs) {
       batch.attempts++
       batch.lastError = error
+      this.stats.retries.add(1)
       const concurrent = code === 'CONCURRENT_TRANSACTIONS'
       const pauseMs = backoffMs(this.cluster.backoff, batch.attempts, this.cluster.random)
       batch.notBeforeMs = now + (concurrent ? Math.min(pauseMs, CONCURRENT_TRANSACTIONS_BACKOFF_MS) : pauseMs)
@@ -362,6 +405,7 @@ export class Sender {
   }
 
   private abandon(batch: PendingBatch, error: Error): void {
+    this.stats.failed.add(batch.records.length)
     const told = this.transactions?.failed(error) ?? error
     for (const record of batch.records) record.reject(told)
     if (this.transactions?.isAlive === false) this.discard(new TransactionAbortableError(told))

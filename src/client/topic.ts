@@ -33,6 +33,21 @@ export function topic<Value = Buffer, Key = string, Input = Value>(
   }
 }
 
+/** All topics whose whole name matches, with the same keys and values. */
+export interface TopicPattern<Value = Buffer, Key = string> {
+  readonly name: RegExp
+  readonly key: Codec<Key>
+  readonly value: Codec<Value, never>
+}
+
+/** For consumers: topics that appear later are found, too. */
+export function topicPattern<Value = Buffer, Key = string>(
+  name: RegExp,
+  codecs: TopicCodecs<Value, Key> = {},
+): TopicPattern<Value, Key> {
+  return { ...topic(name.source, codecs), name }
+}
+
 /** Header values as applications give them; text is UTF-8. */
 export type Headers = Readonly<Record<string, string | Uint8Array | null>> | readonly RecordHeader[]
 
