@@ -66,12 +66,21 @@ test('a parked fetch is answered when enough has come, and not before', async ()
 })
 
 test('a parked fetch is answered with what there is when its time is up', async () => {
-  const { state, partition, timers, start } = world(10)
+  const { state, partition, timers, start, wake } = world(10)
   const answer = start()
   state.bytes = 3
+  wake()
   for (const fire of timers) fire()
   assert.equal((await answer)?.bytes, 3)
   assert.equal(partition.fetchers.size, 0)
+})
+
+test('a parked fetch that nobody has woken does not look again when its time is up', async () => {
+  const { state, timers, start } = world(10)
+  const answer = start()
+  Object.defineProperty(state, 'pending', { get: () => assert.fail('looked again') })
+  for (const fire of timers) fire()
+  assert.equal((await answer)?.bytes, 0)
 })
 
 test('a parked fetch is forgotten when its client has gone', async () => {

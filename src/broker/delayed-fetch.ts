@@ -54,15 +54,19 @@ export function delayedFetch<A extends FetchAttempt>(options: DelayedFetchOption
       leave()
       reject(error)
     }
+    /** Found nothing, which holds until somebody wakes us: of ten thousand partitions nobody needs to look at each again. */
+    let nothing: A | undefined
     const judge = (attempt: A) => {
       reading = false
       if (done) return
       if (enough(attempt) || timer === undefined) return finish(attempt)
+      if (attempt.bytes === 0) nothing = attempt
       // The log has moved while this attempt was reading an older part of it.
       if (woken) look()
     }
     const look = () => {
       woken = false
+      nothing = undefined
       try {
         const attempt = options.attempt()
         if (!(attempt instanceof Promise)) return judge(attempt)
@@ -81,11 +85,12 @@ export function delayedFetch<A extends FetchAttempt>(options: DelayedFetchOption
     for (const point of options.wakePoints) point.fetchers.add(wake)
     timer = options.clock.timer(options.maxWaitMs, () => {
       timer = undefined
-      if (!reading) look()
+      if (nothing !== undefined) finish(nothing)
+      else if (!reading) look()
     })
     if (first instanceof Promise) {
       reading = true
       first.then(judge, fail)
-    }
+    } else judge(first)
   })
 }

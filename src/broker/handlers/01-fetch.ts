@@ -279,7 +279,8 @@ class Reading {
       partitionIndex: requested.partition,
       errorCode: ErrorCode.NONE,
       highWatermark: partition.highWatermark,
-      lastStableOffset: partition.lastStableOffset,
+      // Followers know by their own logs.
+      lastStableOffset: this.reader.replicaId >= 0 ? -1n : partition.lastStableOffset,
       logStartOffset: partition.logStartOffset,
       // Null tells "all is visible"; an empty list tells a consumer of committed records that none was aborted.
       abortedTransactions: this.reader.readCommitted ? aborted : null,

@@ -217,11 +217,21 @@ export class ReplicaManager {
     }
     await this.turns.take(async () => {
       for (const topic of delta.deletedTopics) await this.delete(topic)
-      const grown = new Map(delta.changedPartitions.map((change) => [change.topic.id, change.topic]))
       const wasHere = delta.changedPartitions.filter(({ before }) => before?.replicas.includes(this.options.nodeId))
       const known = new Set(wasHere.map(({ topic, index }) => keyOf(topic, index)))
       const isNew = (key: string) => !known.has(key)
-      await all([...delta.createdTopics, ...grown.values()].map((topic) => this.assume(topic, isNew)))
+      // Only what has changed: of a topic with ten thousand partitions a hundred commits may each change a hundred.
+      const changed = Map.groupBy(delta.changedPartitions, ({ topic }) => topic)
+      await all([
+        ...delta.createdTopics.map((topic) => this.assume(topic, isNew)),
+        ...Array.from(changed, ([topic, changes]) =>
+          this.assume(
+            topic,
+            isNew,
+            changes.map(({ index }) => index),
+          ),
+        ),
+      ])
     })
     // A change for all brokers reaches every topic that has no value of its own.
     if (delta.changedConfigs.some(({ type }) => type === 'broker')) for (const topic of this.byTopic.keys()) this.configure(topic)
@@ -229,9 +239,14 @@ export class ReplicaManager {
   }
 
   /** Gives each partition of a topic that has a replica here the role that it has now. `isNew`: it cannot have had a log here before. */
-  private async assume(topic: TopicMetadata, isNew: (key: string) => boolean): Promise<void> {
+  private async assume(
+    topic: TopicMetadata,
+    isNew: (key: string) => boolean,
+    indexes: readonly number[] = [...topic.partitions.keys()],
+  ): Promise<void> {
     await all(
-      topic.partitions.map(async (record, index) => {
+      indexes.map(async (index) => {
+        const record = topic.partitions[index]
         const present = this.find(topic.name, index)
         if (!record.replicas.includes(this.options.nodeId)) {
           if (present !== undefined) await this.remove(topic.name, present)
@@ -297,7 +312,9 @@ export class ReplicaManager {
       const unmade = new Map(this.unmade)
       this.unmade.clear()
       const topics = this.image?.topics().filter((topic) => topic.partitions.some((_, index) => unmade.has(keyOf(topic, index))))
-      await all(topics?.map((topic) => this.assume(topic, (key) => unmade.get(key)?.isNew ?? false)) ?? [])
+      const wasUnmade = (topic: TopicMetadata) => [...topic.partitions.keys()].filter((index) => unmade.has(keyOf(topic, index)))
+      const isNew = (key: string) => unmade.get(key)?.isNew ?? false
+      await all(topics?.map((topic) => this.assume(topic, isNew, wasUnmade(topic))) ?? [])
     })
   }
 
