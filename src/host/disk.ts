@@ -58,4 +58,6 @@ export interface Disk {
   space(path: string): Promise<{ totalBytes: number; freeBytes: number }>
   /** `path` names a file that exists for this alone. Undefined where another process, or another holder in this one, has it. */
   lock(path: string): Promise<DiskLock | undefined>
+  /** How many files and sockets this process may have open together. Undefined where nobody knows. */
+  readonly openFileLimit?: number | undefined
 }

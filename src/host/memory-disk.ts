@@ -89,6 +89,7 @@ interface Medium {
 }
 
 export class MemoryDisk implements Disk {
+  readonly openFileLimit = undefined
   private readonly medium: Medium
   private alive = true
 

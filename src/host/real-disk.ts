@@ -1,4 +1,5 @@
-// The disk by node:fs. Files are read and written by descriptor with callbacks: one thread-pool job and one promise per call.
+// The disk by node:fs. Reads and syncs are one thread-pool job and one promise per call; what the kernel does in its memory, such as small
+// writes, names and descriptors, is done at once.
 
 import fs from 'node:fs'
 import path from 'node:path'
@@ -12,6 +13,36 @@ const promised = {
   close: promisify(fs.close),
   ftruncate: promisify(fs.ftruncate),
   fsync: promisify(fs.fsync),
+}
+
+/**
+ * Writes up to this size are made at once, on the event loop's own thread: the kernel copies so much into the page cache in less time
+ * than this thread spends on sending a job to the pool and hearing of its end (docs/decisions/0012-small-writes-at-once.md).
+ */
+const AT_ONCE_BYTES = 32 * 1024
+/** What takes longer has waited, for the journal or for memory. */
+const STALL_MS = 1
+/** After a stall the pool takes all work for so many times as long: so the event loop stands still for a hundredth of the time at most. */
+const PATIENCE = 100
+/** On the clock of `performance.now()`. */
+let poolTakesWorkUntilMs = 0
+
+/** Does what the kernel does in its memory, at once; in the pool for as long as such work stalls. Rejects with DiskError. */
+async function atOnce<T>(at: string, now: () => T, inPool: () => Promise<T>): Promise<T> {
+  const begunMs = performance.now()
+  if (begunMs < poolTakesWorkUntilMs) return wrapped(at, inPool())
+  try {
+    return now()
+  } catch (error) {
+    throw diskError(error as NodeJS.ErrnoException, at)
+  } finally {
+    noteStall(begunMs)
+  }
+}
+
+function noteStall(begunMs: number): void {
+  const tookMs = performance.now() - begunMs
+  if (tookMs > STALL_MS) poolTakesWorkUntilMs = begunMs + tookMs * (PATIENCE + 1)
 }
 
 /** A node:fs failure in our terms. */
@@ -30,8 +61,11 @@ async function wrapped<T>(at: string, work: Promise<T>): Promise<T> {
 
 export const realDisk: Disk = {
   async open(at, mode) {
-    const fd = await wrapped(at, promised.open(at, mode === 'read' ? O_RDONLY : O_RDWR | O_CREAT, 0o644))
-    return new RealFile(at, fd)
+    // What is read first may have to be looked for on the disk; what is written to is new, or has been used lately.
+    if (mode === 'read') return new RealFile(at, await wrapped(at, promised.open(at, O_RDONLY)))
+    const flags = O_RDWR | O_CREAT
+    const open = () => fs.openSync(at, flags, 0o644)
+    return new RealFile(at, await atOnce(at, open, () => promised.open(at, flags, 0o644)))
   },
 
   // Small files, most of them read at start by the thousand: three system calls cost a tenth of four trips to the thread pool.
@@ -76,10 +110,14 @@ export const realDisk: Disk = {
     }
   },
 
-  rename: (from, to) => wrapped(from, fs.promises.rename(from, to)),
+  rename: (from, to) => {
+    const rename = () => fs.renameSync(from, to)
+    return atOnce(from, rename, () => fs.promises.rename(from, to))
+  },
   remove: (at) => wrapped(at, fs.promises.rm(at, { recursive: true, force: true })),
   makeDirectory: async (at) => {
-    await wrapped(at, fs.promises.mkdir(at, { recursive: true }))
+    const make = () => fs.mkdirSync(at, { recursive: true })
+    await atOnce(at, make, () => fs.promises.mkdir(at, { recursive: true }))
   },
 
   async list(at) {
@@ -90,13 +128,17 @@ export const realDisk: Disk = {
   async syncDirectory(at) {
     // Windows opens no directories, and writes their entries through.
     if (process.platform === 'win32') return
-    const fd = await wrapped(at, promised.open(at, O_RDONLY))
+    // At once: what is synced has just been changed, so that it is in memory.
+    const open = () => fs.openSync(at, O_RDONLY)
+    const fd = await atOnce(at, open, () => promised.open(at, O_RDONLY))
     try {
       await wrapped(at, promised.fsync(fd))
     } finally {
-      await wrapped(at, promised.close(fd))
+      fs.closeSync(fd)
     }
   },
+
+  openFileLimit: openFileLimit(),
 
   async space(at) {
     const { bsize, blocks, bavail } = await wrapped(at, fs.promises.statfs(at))
@@ -106,17 +148,15 @@ export const realDisk: Disk = {
   lock: async (at) => lockFile(at),
 }
 
-/**
- * Writes up to this size are made at once, on the event loop's own thread: the kernel copies so much into the page cache in less time
- * than this thread spends on sending a job to the pool and hearing of its end (docs/decisions/0012-small-writes-at-once.md).
- */
-const AT_ONCE_BYTES = 32 * 1024
-/** A write that takes longer has waited, for the journal or for memory. */
-const STALL_MS = 1
-/** After a stall the pool takes all writes for so many times as long: so the event loop stands still for a hundredth of the time at most. */
-const PATIENCE = 100
-/** On the clock of `performance.now()`. */
-let poolTakesWritesUntilMs = 0
+/** Undefined where the system does not say. Node raises the soft limit to the hard one when it starts. */
+function openFileLimit(): number | undefined {
+  try {
+    const limit = /^Max open files +(\d+)/m.exec(fs.readFileSync('/proc/self/limits', 'utf8'))?.[1]
+    return limit === undefined ? undefined : Number(limit)
+  } catch {
+    return undefined
+  }
+}
 
 class RealFile implements DiskFile {
   readonly path: string
@@ -144,10 +184,9 @@ class RealFile implements DiskFile {
     const size = totalLength(chunks)
     if (size === 0) return
     const begunMs = performance.now()
-    if (size > AT_ONCE_BYTES || begunMs < poolTakesWritesUntilMs) return this.writeInPool(chunks, position)
+    if (size > AT_ONCE_BYTES || begunMs < poolTakesWorkUntilMs) return this.writeInPool(chunks, position)
     const count = this.writeAtOnce(chunks, position)
-    const tookMs = performance.now() - begunMs
-    if (tookMs > STALL_MS) poolTakesWritesUntilMs = begunMs + tookMs * (PATIENCE + 1)
+    noteStall(begunMs)
     // A short write: the next one says why.
     if (count < size) return this.writeInPool(behind(chunks, count), position + count)
   }
@@ -183,18 +222,24 @@ class RealFile implements DiskFile {
     })
   }
 
-  truncate(size: number): Promise<void> {
+  async truncate(size: number): Promise<void> {
+    // Most files that are cut are new.
+    if ((await this.size()) === size) return
     return wrapped(this.path, promised.ftruncate(this.fd, size))
   }
 
-  size(): Promise<number> {
-    return new Promise((resolve, reject) => {
-      fs.fstat(this.fd, (error, stats) => (error ? reject(diskError(error, this.path)) : resolve(stats.size)))
-    })
+  /** At once: of an open file the kernel knows. */
+  async size(): Promise<number> {
+    try {
+      return fs.fstatSync(this.fd).size
+    } catch (error) {
+      throw diskError(error as NodeJS.ErrnoException, this.path)
+    }
   }
 
   close(): Promise<void> {
-    return wrapped(this.path, promised.close(this.fd))
+    const close = () => fs.closeSync(this.fd)
+    return atOnce(this.path, close, () => promised.close(this.fd))
   }
 }
 

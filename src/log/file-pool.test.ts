@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Disk } from '../host/disk.ts'
 import { MemoryDisk } from '../host/memory-disk.ts'
-import { FilePool } from './file-pool.ts'
+import { FilePool, openLogFiles } from './file-pool.ts'
 
 /** A pool of `limit` files on a disk that notes each opening. */
 async function poolOf(limit: number) {
@@ -43,4 +43,18 @@ test('a file in use stays open beyond the limit', async () => {
   await use('c')
   assert.equal(pool.openFiles, 1)
   assert.deepEqual(opened, ['a', 'b', 'c'])
+})
+
+test('an empty file is made without being kept open, and empties what is there', async () => {
+  const { pool, use } = await poolOf(3)
+  await pool.use('/d/a', 'write', (file) => file.write([Buffer.from('left')], 0))
+  await pool.createEmpty('/d/a')
+  assert.equal(pool.openFiles, 0)
+  assert.equal(await use('a'), 0)
+})
+
+test('logs leave half of the files that a process may have to connections', () => {
+  assert.equal(openLogFiles(1024), 512)
+  assert.ok(openLogFiles(1_000_000) < 100_000)
+  assert.ok(openLogFiles(undefined) > 0)
 })

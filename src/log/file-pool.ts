@@ -17,6 +17,16 @@ interface Slot {
   forgotten: boolean
 }
 
+/** Where nobody knows how many there may be. */
+const FEW_FILES = 1000
+/** Each of them costs the kernel about a kilobyte. */
+const MANY_FILES = 50_000
+
+/** How many files logs may keep open, where a process may have `openFileLimit` files and sockets: half of them. */
+export function openLogFiles(openFileLimit: number | undefined): number {
+  return openFileLimit === undefined ? FEW_FILES : Math.min(MANY_FILES, Math.floor(openFileLimit / 2))
+}
+
 export class FilePool {
   private readonly disk: Disk
   private readonly limit: number

@@ -18,7 +18,7 @@ import {
   parseLogDirectoryName,
   strayLogDirectoryName,
 } from './file-names.ts'
-import { FilePool } from './file-pool.ts'
+import { FilePool, openLogFiles } from './file-pool.ts'
 import { FlushTimer } from './flush-timer.ts'
 import { Housekeeping, inBackground, type Periods } from './housekeeping.ts'
 import { inParallel } from './in-parallel.ts'
@@ -43,9 +43,8 @@ export interface LogLimits {
   readonly recoveryMarkBytes?: number
 }
 
-export const defaultLogLimits: LogLimits = {
+export const defaultLogLimits = {
   cacheBytes: 32 * 1024 * 1024,
-  openFiles: 1000,
 }
 
 export interface LogManagerOptions {
@@ -84,7 +83,7 @@ export class LogManager {
    */
   static async open(options: LogManagerOptions): Promise<LogManager> {
     const { disk, clock, random, report, buffers = new BufferPool() } = options
-    const limits = { ...defaultLogLimits, ...options.limits }
+    const limits = { ...defaultLogLimits, openFiles: openLogFiles(disk.openFileLimit), ...options.limits }
     const directories: LogDirectory[] = []
     let unusable: LogDirectoryError | undefined
     try {
