@@ -28,6 +28,8 @@ export interface Load {
   readonly groups: readonly string[]
   /** Ends all writing but that of the copiers, which go on until nothing is left to copy; then all. */
   stop(): Promise<void>
+  /** Ends all without waiting for anything, where the round is lost. */
+  abandon(): void
 }
 
 const SEND_EVERY_MS = 20
@@ -76,6 +78,10 @@ export function startLoad(cluster: ChaosCluster, recorder: Recorder, topics: Top
       await allCopied(scene)
       running.abort()
       await Promise.all(others)
+    },
+    abandon() {
+      writing.abort()
+      running.abort()
     },
   }
 }

@@ -8,7 +8,7 @@ import { type Anomaly, check } from './checker.ts'
 import { Dice } from './dice.ts'
 import type { Fault } from './faults.ts'
 import type { History } from './history.ts'
-import { readEverything, startLoad } from './load.ts'
+import { type Load, readEverything, startLoad } from './load.ts'
 import { Recorder } from './recorder.ts'
 
 export interface Verdict {
@@ -48,12 +48,13 @@ export async function runRound(cluster: ChaosCluster, fault: Fault, name: string
   }
   for (const { daemon } of [...cluster.brokers, ...cluster.etcd]) daemon.unexpected.length = 0
   let step = 'creating topics'
+  let load: Load | undefined
   const client = cluster.client()
   try {
     const admin = new Admin(client)
     const names = [topics.source, topics.copies]
     orThrow(await admin.topics.create(names.map((topic) => ({ name: topic, partitions: PARTITIONS, replicationFactor: 3 }))))
-    const load = startLoad(cluster, recorder, topics, dice)
+    load = startLoad(cluster, recorder, topics, dice)
     step = 'load before the fault'
     await progress(recorder)
     step = 'the fault'
@@ -72,6 +73,7 @@ export async function runRound(cluster: ChaosCluster, fault: Fault, name: string
     if (judged.anomalies.length === 0) orThrow(await admin.topics.delete(names))
     return judged
   } catch (error) {
+    load?.abandon()
     return verdict(`${step}: ${(error as Error).stack}`)
   } finally {
     await client.close()
