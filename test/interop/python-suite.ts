@@ -6,12 +6,15 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cacheDirectory } from './apache-kafka.ts'
 import { mustRun, runCommand } from './command.ts'
-import type { CaseResult, Suite } from './suite.ts'
+import type { CaseResult, Suite, Target } from './suite.ts'
 
 const SCRIPT_TIMEOUT_MS = 180_000
 
+/** What a script is told: where to find what it talks to, by default the broker. */
+type Serve = (target: Target) => Promise<{ readonly address: string } & AsyncDisposable>
+
 /** `versions` are pip's requirements. */
-export function pythonSuite(script: string, versions: readonly string[]): Suite {
+export function pythonSuite(script: string, versions: readonly string[], serve: Serve = theBroker): Suite {
   const file = fileURLToPath(new URL(`python/${script}`, import.meta.url))
   return {
     config: { 'num.partitions': '1', 'auto.create.topics.enable': 'true', 'group.initial.rebalance.delay.ms': '0' },
@@ -21,13 +24,14 @@ export function pythonSuite(script: string, versions: readonly string[]): Suite 
     },
 
     async *run(target, only) {
+      await using service = await serve(target)
       for (const version of versions) {
         const lines: CaseResult[] = []
         const onLine = (line: string) => {
           const [, outcome, name, detail] = /^(pass|fail) ([^|]+?)(?: \| (.*))?$/.exec(line) ?? []
           if (name !== undefined) lines.push({ name, outcome: outcome as 'pass' | 'fail', ...(detail && { detail }) })
         }
-        const command = [join(environment(version), 'bin', 'python'), file, target.bootstrapServers]
+        const command = [join(environment(version), 'bin', 'python'), file, service.address]
         const result = await runCommand(command, { onLine, timeoutMs: SCRIPT_TIMEOUT_MS })
         yield* lines.filter(({ name }) => only.test(name))
         if (result.code !== 0) yield { name: `${version} ends`, outcome: 'fail', detail: result.output.slice(-2000) }
@@ -36,8 +40,12 @@ export function pythonSuite(script: string, versions: readonly string[]): Suite 
   }
 }
 
+async function theBroker({ bootstrapServers }: Target) {
+  return { address: bootstrapServers, async [Symbol.asyncDispose]() {} }
+}
+
 function environment(requirement: string): string {
-  return cacheDirectory(`python-${requirement.replace('==', '-')}`)
+  return cacheDirectory(`python-${requirement.replace(/\[.*\]/, '-extras').replace('==', '-')}`)
 }
 
 async function install(requirement: string): Promise<void> {
