@@ -27,6 +27,8 @@ class Node {
   readonly memory: MemoryDisk
   /** Paths that begin so fail. */
   broken = 'nothing'
+  /** How: a disk that only refuses is tried again, one that fails never. */
+  code = 'EIO'
   logs!: LogManager
   replicas!: ReplicaManager
 
@@ -40,7 +42,7 @@ class Node {
       get:
         (_, operation: keyof Disk) =>
         async (path: string, ...rest: unknown[]) => {
-          if (path.startsWith(this.broken)) throw new DiskError('EIO', path, `${path}: the disk is gone`)
+          if (path.startsWith(this.broken)) throw new DiskError(this.code, path, `${path}: the disk is gone`)
           return (memory[operation] as (...args: unknown[]) => unknown).call(memory, path, ...rest)
         },
     })
@@ -68,6 +70,7 @@ const leads = (node: Node, index: number) => {
 test('a log that the disk does not let be made is told as such, and made when it does', async () => {
   const node = await new Node().open(MetadataImage.empty(), ['/a'])
   node.broken = '/a/t-1'
+  node.code = 'EACCES'
   await node.replicas.apply(image, delta)
   assert.deepEqual([leads(node, 0), leads(node, 1)], [true, 'KAFKA_STORAGE_ERROR'])
   node.clock.advance(1000)

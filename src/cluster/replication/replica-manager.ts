@@ -301,6 +301,7 @@ export class ReplicaManager {
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error
       this.unmade.set(key, { error, isNew })
+      this.checkDirectories()
       return undefined
     }
   }
@@ -418,6 +419,10 @@ export class ReplicaManager {
   private onFailure(partition: Partition): void {
     this.fetchers?.unfollow(partition)
     this.lost?.tell({ topicId: partition.topicId, index: partition.index, directory: LOST_DIRECTORY })
+    this.checkDirectories()
+  }
+
+  private checkDirectories(): void {
     if (this.allOffline || this.options.logs.directories.some(({ state }) => state !== 'offline')) return
     this.allOffline = true
     this.options.replication?.onAllOffline?.()
