@@ -347,6 +347,52 @@ test('when the controller dies another takes its office and does its work', asyn
   await cluster.close()
 })
 
+test('a broker that holds its lease but reaches nobody is fenced, and comes back when it does', async () => {
+  const cluster = await new TestCluster().start(1, 2, 3)
+  const alone = cluster.controller!.id === 3 ? 2 : 3
+  await cluster.create('t', [[alone, 1, alone === 3 ? 2 : 3]])
+  cluster.onLink = (from, to) => {
+    if (from === alone || to === alone) throw new ConnectionError({ host: `host${to}`, port: 9092 }, 'cut off')
+  }
+  await cluster.until(() => cluster.partition('t').leader !== alone, 12_000)
+  assert.ok(!cluster.partition('t').isr.includes(alone))
+  const { epoch } = cluster.any().metadata.image().broker(alone)!
+  cluster.onLink = () => {}
+  await cluster.until(() => cluster.any().metadata.image().mayLead(alone), 5_000)
+  assert.equal(cluster.any().metadata.image().broker(alone)!.epoch, epoch, 'in the same life')
+  await cluster.close()
+})
+
+test('a controller that holds its lease but reaches nobody leaves its office to one who does', async () => {
+  const cluster = await new TestCluster().start(1, 2, 3)
+  const alone = cluster.controller!
+  const [second, third] = [1, 2, 3].filter((id) => id !== alone.id)
+  await cluster.create('t', [[alone.id, second, third]])
+  cluster.onLink = (from, to) => {
+    if (from === alone.id || to === alone.id) throw new ConnectionError({ host: `host${to}`, port: 9092 }, 'cut off')
+  }
+  await cluster.until(() => cluster.partition('t').leader !== alone.id, 25_000)
+  assert.deepEqual(cluster.partition('t').isr.toSorted(), [second, third], 'those who hear each other are left alone')
+  assert.ok(!alone.metadata.isController)
+  await cluster.pass(20_000)
+  assert.ok(!alone.metadata.isController)
+  cluster.onLink = () => {}
+  await cluster.until(() => cluster.any().metadata.image().mayLead(alone.id), 5_000)
+  await cluster.close()
+})
+
+test('a controller that hears no majority fences nobody', async () => {
+  const cluster = await new TestCluster().start(1, 2)
+  await cluster.create('t', [[1, 2]])
+  cluster.onLink = (_, to) => {
+    throw new ConnectionError({ host: `host${to}`, port: 9092 }, 'cut off')
+  }
+  await cluster.pass(30_000)
+  assert.deepEqual(cluster.partition('t').isr, [1, 2])
+  assert.equal(cluster.any().metadata.image().activeBrokers().length, 2)
+  await cluster.close()
+})
+
 test('a controller that sleeps through its successor commits nothing when it wakes, and steps down', async () => {
   const cluster = await new TestCluster().start(1, 2, 3)
   const zombie = cluster.controller!

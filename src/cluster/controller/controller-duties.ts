@@ -38,10 +38,16 @@ export interface ControllerDutiesOptions {
   readonly context: (image: MetadataImage) => DecisionContext
   /** A line for whoever runs the cluster. */
   readonly report: (line: string) => void
+  /** Most brokers cannot reach this controller: the office is to be another's. */
+  readonly onUnheard: () => void
 }
+
+/** So often within a session it is looked who is silent. */
+const LISTENS_PER_SESSION = 6
 
 /** What brokers have told this controller; a new one asks anew. */
 interface Heartbeat {
+  readonly atMs: number
   readonly epoch: number
   readonly appliedRevision: Revision
 }
@@ -53,6 +59,9 @@ export class ControllerDuties {
   /** When a stopping broker was seen to lead nothing any more. */
   private readonly movedAt = new Map<number, Revision>()
   private readonly timers: Timer[] = []
+  /** Whoever has a lease had the chance to be heard from then on. */
+  private listeningSinceMs: number
+  private listenedAtMs: number
   private readonly unfollow: () => void
   private pending = true
   /** Somebody may lead who could not before. */
@@ -70,6 +79,10 @@ export class ControllerDuties {
       this.look()
     })
     const { config } = context(publisher.image)
+    const sessionMs = config.get('broker.session.timeout.ms')
+    this.listeningSinceMs = clock.monotonicMs()
+    this.listenedAtMs = this.listeningSinceMs
+    this.timers.push(every(clock, sessionMs / LISTENS_PER_SESSION, () => this.listen(sessionMs)))
     this.timers.push(every(clock, CHECK_MS, () => this.look()))
     this.timers.push(every(clock, Number(config.get('leader.imbalance.check.interval.seconds')) * 1000, () => this.balance()))
   }
@@ -102,7 +115,8 @@ export class ControllerDuties {
     const epoch = Number(request.brokerEpoch)
     try {
       const broker = registered(publisher.image, id, epoch)
-      this.heartbeats.set(id, { epoch, appliedRevision: Number(request.currentMetadataOffset) })
+      const atMs = this.options.clock.monotonicMs()
+      this.heartbeats.set(id, { atMs, epoch, appliedRevision: Number(request.currentMetadataOffset) })
       if (request.wantShutDown) {
         if (!broker.inControlledShutdown) await this.submit((image) => beginControlledShutdown(image, { id, epoch }))
       } else if (request.wantFence) {
@@ -173,6 +187,31 @@ export class ControllerDuties {
     const lost = publisher.image.brokers().filter(({ id, fenced }) => !fenced && publisher.image.alive(id) === undefined)
     for (const { id } of lost) report(`broker ${id} has lost its lease: fencing it`)
     await Promise.all(lost.map(({ id }) => this.submit((image) => fenceBroker(image, id))))
+  }
+
+  /**
+   * A broker may hold its lease and yet reach no other: what it leads nobody can follow. Silent for a session, it is fenced as if the lease
+   * were gone, and its next heartbeat brings it back. A controller that hears no majority is itself the one that is cut off.
+   */
+  private listen(sessionMs: number): void {
+    const { publisher, clock, context, report, onUnheard } = this.options
+    const { image } = publisher
+    const nowMs = clock.monotonicMs()
+    // This process slept, and so did all who knocked.
+    if (nowMs - this.listenedAtMs > sessionMs / 2) this.listeningSinceMs = nowMs
+    this.listenedAtMs = nowMs
+    const sinceMs = nowMs - sessionMs
+    if (this.stopped || this.listeningSinceMs > sinceMs) return
+    const { brokerId } = context(image)
+    const serving = image.brokers().filter(({ id, fenced, epoch }) => !fenced && image.aliveEpoch(id) === epoch)
+    const silent = serving.filter(({ id, epoch }) => {
+      const heard = this.heartbeats.get(id)
+      return id !== brokerId && (heard?.epoch !== epoch || heard.atMs < sinceMs)
+    })
+    if (silent.length === 0) return
+    if (2 * (serving.length - silent.length) <= serving.length) return onUnheard()
+    for (const { id } of silent) report(`broker ${id} has its lease, but has not been heard for ${sessionMs} ms: fencing it`)
+    Promise.all(silent.map(({ id }) => this.submit((image) => fenceBroker(image, id)))).catch((error) => this.failed(error))
   }
 
   private async registerTheNew(): Promise<void> {

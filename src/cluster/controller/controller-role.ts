@@ -45,6 +45,8 @@ export class ControllerRole {
   private office: Office | undefined
   private standing = false
   private retry: Timer | undefined
+  /** After it was resigned the office is left to others. */
+  private notBeforeMs = Number.NEGATIVE_INFINITY
   private readonly unfollow: () => void
 
   constructor(options: ControllerRoleOptions) {
@@ -93,7 +95,9 @@ export class ControllerRole {
     if (office !== undefined && decodeEpoch(image.controllerSequence) > office.controller.epoch) this.leave()
     if (candidacy === undefined || this.office !== undefined || this.standing) return
     const isOurs = elected?.brokerId === this.options.brokerId && elected.brokerEpoch === candidacy.brokerEpoch
-    if (elected === null || isOurs) this.tryAgainIn(this.options.random.u32() % SPREAD_MS)
+    const { clock, random } = this.options
+    const restMs = Math.max(0, this.notBeforeMs - clock.monotonicMs())
+    if (elected === null || isOurs) this.tryAgainIn(restMs + (random.u32() % SPREAD_MS))
   }
 
   private tryAgainIn(delayMs: number): void {
@@ -155,11 +159,27 @@ export class ControllerRole {
       this.leave()
       this.wait()
     }
+    const onUnheard = () => void this.resign(controllerCreated)
     const controller = new Controller({ store, publisher, prefix, term, clock, onDeposed })
-    const duties = new ControllerDuties({ controller, publisher, clock, context, report })
+    const duties = new ControllerDuties({ controller, publisher, clock, context, report, onUnheard })
     this.office = { controller, duties }
     report(`this broker is the controller, in epoch ${epoch}`)
     duties.start()
+  }
+
+  /** Makes room for another, and stands again only when everybody has had the time to. */
+  private async resign(controllerCreated: number): Promise<void> {
+    const { store, publisher, prefix, clock, context, report } = this.options
+    const sessionMs = context(publisher.image).config.get('broker.session.timeout.ms')
+    report(`most brokers have not been heard for ${sessionMs} ms: leaving the office of the controller to another`)
+    this.notBeforeMs = clock.monotonicMs() + sessionMs
+    this.leave()
+    const key = prefix + keys.controller
+    await store.commit([{ key, created: controllerCreated }], [{ delete: key }], []).catch((error) => {
+      report(`could not leave the office, and stands for it again: ${(error as Error).message}`)
+      this.notBeforeMs = Number.NEGATIVE_INFINITY
+    })
+    this.wait()
   }
 
   private leave(): void {
