@@ -66,11 +66,14 @@ export interface Cleanable {
   readonly firstDirtyOffset: bigint
   /** What has outdated a record, or decided on it, lies below. */
   readonly highWatermark: bigint
+  /** What the log had seen. */
+  readonly cuts: number
 }
 
 /** Undefined where there is nothing to do. What is not below the high watermark may still be taken back. */
 export async function findCleanable(log: CleanableLog, nowMs: number, highWatermark: bigint): Promise<Cleanable | undefined> {
   const { minCompactionLagMs, maxCompactionLagMs } = log.config
+  const { cuts } = log
   const limitOffset = log.lastStableOffset(highWatermark)
   const all = log.segments
   const segments: Segment[] = []
@@ -93,7 +96,7 @@ export async function findCleanable(log: CleanableLog, nowMs: number, highWaterm
   if (dirtyBytes === 0) return undefined
   const start = segments[0].baseOffset > log.logStartOffset ? segments[0].baseOffset : log.logStartOffset
   const firstDirtyOffset = log.cleanedOffset > start ? log.cleanedOffset : start
-  return { dirtyRatio: dirtyBytes / (cleanBytes + dirtyBytes), overdue, segments, firstDirtyOffset, highWatermark }
+  return { dirtyRatio: dirtyBytes / (cleanBytes + dirtyBytes), overdue, segments, firstDirtyOffset, highWatermark, cuts }
 }
 
 export interface Cleaned {
@@ -121,12 +124,11 @@ export async function cleanLog(
   work: Cleanable,
   options: CleaningOptions,
 ): Promise<Cleaned | undefined> {
-  const { cuts } = log
   try {
     return await cleanSegments(log, env, work, options)
   } catch (error) {
     const isGone = error instanceof DiskError && error.code === 'ENOENT' && work.segments.some((segment) => segment.deleted)
-    if (log.cuts !== cuts || isGone) return undefined
+    if (log.cuts !== work.cuts || isGone) return undefined
     throw error
   }
 }
@@ -137,13 +139,13 @@ async function cleanSegments(
   work: Cleanable,
   options: CleaningOptions,
 ): Promise<Cleaned | undefined> {
-  const { cuts } = log
+  const { cuts } = work
+  // What is not in the files cannot be read; and it must not be lost with the power when a record that it outdates is gone already.
+  await log.flush(work.highWatermark)
   const latest = new KeyOffsets(work.firstDirtyOffset, options.mapBytes, options.loadFactor, env.random)
   const cleanedOffset = await readKeys(log, env, work, latest, options.pace)
   const affected = work.segments.filter((segment) => segment.baseOffset < cleanedOffset)
   const cleaning = new Cleaning(log, env, latest, cleanedOffset, options.nowMs, options.pace)
-  // It must not be lost with the power when the record is gone already.
-  await log.flush(work.highWatermark)
   let bytesBefore = 0
   let bytesAfter = 0
   for (let rest: readonly Segment[] = affected; rest.length > 0; ) {

@@ -48,7 +48,9 @@ export class LogChanges {
       const { segments } = this
       const { config, startOffset: logStartOffset, nextOffset: endOffset } = parts
       if (parts.failure !== undefined || segments.length === 0) return
-      const { count, reason } = await deletableSegments({ segments, config, logStartOffset, endOffset }, nowMs, limitOffset)
+      const found = await deletableSegments({ segments, config, logStartOffset, endOffset }, nowMs, limitOffset)
+      // What the last one has got meanwhile has not had its time.
+      const count = found.count === segments.length && parts.nextOffset !== endOffset ? found.count - 1 : found.count
       if (count === 0) return
       // The active segment goes too: a new one must carry the offset on.
       if (count === this.segments.length) await this.roll()
@@ -56,7 +58,7 @@ export class LogChanges {
       // Whatever goes, a file that carries the offset on is there, and its name durable. No sync of what goes may be under way.
       await parts.writer.settleBelow(this.segments[count])
       await parts.env.disk.syncDirectory(parts.path)
-      await this.orFail(() => this.deleteSegments(count, reason))
+      await this.orFail(() => this.deleteSegments(count, found.reason))
     })
   }
 

@@ -224,6 +224,10 @@ class History extends LogWriting {
     let offset = log.endOffset - BigInt(this.dice.below(Math.min(60, lowest) + 1))
     // What is committed is not cut off, as a rule.
     if (this.dice.chance(0.7)) offset = maximum(offset, minimum(model.decidedBelow, log.endOffset))
+    // Says nothing of what a cut before it has left.
+    if (offset === log.endOffset) {
+      return this.watch(`truncation of ${log.name} to its end`, log.truncateTo(offset), { directory: log.directory, log })
+    }
     this.changing.add(log.name)
     this.cutting.set(log.name, offset)
     const settled = () => void this.changing.delete(log.name)
@@ -313,6 +317,7 @@ class History extends LogWriting {
     const { topic, partition, name } = this.dice.pick(free)
     const model = new LogModel(topic, partition, `MoldauSimulatedTopic${String(this.topicIds++ % 100).padStart(2, '0')}`)
     this.changing.add(name)
+    this.highWatermarks.delete(name)
     this.unsure.set(name, model)
     const created = this.manager!.create(topic, model.topicId as TopicId, partition, this.setup.topics.get(topic)!.config)
     const settled = () => void this.changing.delete(name)

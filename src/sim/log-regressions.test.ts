@@ -22,6 +22,7 @@ class Story {
   private readonly config: LogConfig
   manager!: LogManager
   readonly events: string[] = []
+  directories = ['/d0']
 
   constructor(seed: number, config: Partial<LogConfig>) {
     this.simulation = new Simulation(seed)
@@ -35,8 +36,8 @@ class Story {
   }
 
   async open(): Promise<PartitionLog> {
-    const { disk, clock, config } = this
-    const options = { disk, clock, random: this.simulation.stream('broker'), directories: ['/d0'], config: () => config }
+    const { disk, clock, config, directories } = this
+    const options = { disk, clock, random: this.simulation.stream('broker'), directories, config: () => config }
     const report = (event: LogEvent) => void this.events.push(event.event)
     this.manager = await this.run(LogManager.open({ ...options, report }))
     return this.manager.get('t', 0) ?? (await this.run(this.manager.create('t', TOPIC_ID, 0, config)))
@@ -227,3 +228,61 @@ onManyDisks(
     assert.equal(log.flushedOffset, 2n)
   },
 )
+
+// Seed 11895.
+onManyDisks(
+  'a compaction waits for the sync of the segment that is being sealed',
+  { compacts: true, minCleanableDirtyRatio: 0, segmentBytes: 600, flushPolicy: 'group' },
+  async (story, log) => {
+    story.disk.slow = true
+    await story.append(log, 9)
+    void log.roll()
+    const compacted = story.manager.compact()
+    await story.chance(60)
+    await story.run(compacted)
+    await story.simulation.advance(2000)
+    const again = await story.powerCut()
+    for (const batch of await story.run(readAll(again))) {
+      const options = { maxBytes: 1, limitOffset: again.endOffset, atLeastOneBatch: true }
+      const { chunks } = await story.run((async () => again.read(baseOffset(batch) + 1n, options))())
+      assert.equal(baseOffset(chunks[0]), baseOffset(batch))
+    }
+  },
+)
+
+// Seed 13854.
+onManyDisks('what is appended while retention makes up its mind is not deleted with the rest', {}, async (story, log) => {
+  await story.append(log, 2)
+  await story.run(log.advanceLogStartOffset(4n))
+  const retention = log.applyRetention(0, 4n)
+  for (let turns = story.simulation.stream('test').below(20); turns > 0; turns--) await undefined
+  await story.append(log, 1)
+  await story.run(retention)
+  const [batch] = await story.run(readAll(log))
+  assert.equal(baseOffset(batch), 4n)
+})
+
+// Seeds 8522 and 25176.
+onManyDisks('of a log whose creation failed in another directory first, nothing is left in the way', {}, async (story) => {
+  await story.run(story.manager.close())
+  story.directories = ['/d0', '/d1']
+  await story.kill()
+  story.disk.faults = [{ under: '/d0/made-0', kinds: ['sync'], code: 'ENOSPC', nth: 2 }]
+  const made = await story.run(story.manager.create('made', TOPIC_ID, 0, defaultLogConfig))
+  const elsewhere = await story.run(story.manager.create('made', TOPIC_ID, 1, defaultLogConfig))
+  assert.notEqual(made.directory, elsewhere.directory)
+  await story.append(made, 1)
+  story.disk.faults = []
+  await story.kill()
+  assert.equal(story.manager.get('made', 0)?.endOffset, 2n)
+  await story.powerCut()
+  assert.equal(story.manager.get('made', 0)?.endOffset, 2n)
+  assert.equal(story.disk.peekNames('/d0').includes('made-0') && story.disk.peekNames('/d1').includes('made-0'), false)
+})
+
+onManyDisks('a cut that a failing disk overtakes fails, too', {}, async (story, log) => {
+  await story.append(log, 2)
+  story.disk.faults = [{ under: '/d0/t-0', kinds: ['write'], code: 'EIO', probability: 1 }]
+  for (let i = 0; i < 8; i++) log.append(batchOf(2), FROM_CLIENT)
+  await assert.rejects(story.run(log.truncateTo(3n)), { code: 'KAFKA_STORAGE_ERROR' })
+})

@@ -72,7 +72,7 @@ export class LogTrial {
   /** Work under way, by kind. */
   private readonly working = new Map<string, number>()
   /** What has been committed stays so while a process lives, unless it is cut off. */
-  private readonly highWatermarks = new Map<string, bigint>()
+  protected readonly highWatermarks = new Map<string, bigint>()
 
   constructor(seed: number, tracing: boolean) {
     this.tracing = tracing

@@ -20,7 +20,8 @@ export async function auditTransactions(log: PartitionLog, model: LogModel, held
     if (lastOffset !== undefined && lastOffset < highWatermark) continue
     const visible = batches.find(({ last }) => last >= start)
     earliest = smallest(earliest, firstOffset)
-    if (visible !== undefined) latest = smallest(latest, visible.base)
+    // Where a cut went behind what compaction had been through, it may not be there any more.
+    if (visible !== undefined && !model.loosened) latest = smallest(latest, visible.base)
   }
   const atLeast = (offset: bigint) => (offset < start ? start : offset)
   demand(
