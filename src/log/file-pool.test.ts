@@ -53,8 +53,8 @@ test('an empty file is made without being kept open, and empties what is there',
   assert.equal(await use('a'), 0)
 })
 
-test('logs leave half of the files that a process may have to connections', () => {
-  assert.equal(openLogFiles(1024), 512)
+test('logs leave a quarter of the files that a process may have to connections', () => {
+  assert.equal(openLogFiles(1024), 768)
   assert.ok(openLogFiles(1_000_000) < 100_000)
   assert.ok(openLogFiles(undefined) > 0)
 })

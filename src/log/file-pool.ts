@@ -22,9 +22,9 @@ const FEW_FILES = 1000
 /** Each of them costs the kernel about a kilobyte. */
 const MANY_FILES = 50_000
 
-/** How many files logs may keep open, where a process may have `openFileLimit` files and sockets: half of them. */
+/** How many files logs may keep open, where a process may have `openFileLimit` files and sockets: three in four. */
 export function openLogFiles(openFileLimit: number | undefined): number {
-  return openFileLimit === undefined ? FEW_FILES : Math.min(MANY_FILES, Math.floor(openFileLimit / 2))
+  return openFileLimit === undefined ? FEW_FILES : Math.min(MANY_FILES, Math.floor((openFileLimit * 3) / 4))
 }
 
 export class FilePool {
