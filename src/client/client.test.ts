@@ -454,7 +454,7 @@ test('stats tell lag, rates and latencies', async () => {
   const running = consumer.run(() => void count++)
   await until(() => count === 10)
   const { records, lag, processingMs, rebalances } = consumer.stats()
-  assert.deepEqual([records.total, lag, processingMs.count, rebalances], [10, 0n, 10, 1])
+  assert.deepEqual([records.total, lag, processingMs.count, rebalances], [10, 0n, 1, 1])
   await consumer.stop()
   await running
 })

@@ -73,7 +73,8 @@ export function decodeFetched(bytes: Buffer, options: DecodeFetchedOptions): Fet
     for (const record of decodeRecords(bytes, at)) {
       if (record.offset < fetchOffset) continue
       const timestampType = record.timestamp === -1n ? 'NoTimestampType' : stamp
-      records.push({ ...record, topic, partition, timestampType, leaderEpoch: epoch })
+      const { offset, timestamp, key, value, headers } = record
+      records.push({ topic, partition, offset, timestamp, timestampType, key, value, headers, leaderEpoch: epoch })
     }
   }
   return { records, nextOffset }

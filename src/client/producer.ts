@@ -74,6 +74,14 @@ export interface RecordMetadata {
   readonly timestamp: bigint
 }
 
+interface SizedRecord {
+  readonly record: ProducerRecord
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: readonly RecordHeader[]
+  readonly size: number
+}
+
 /** What brokers remember of a producer, per partition: more in flight, and they cannot tell a batch sent twice (KIP-98). */
 const MAX_IN_FLIGHT_IDEMPOTENT = 5
 
@@ -147,9 +155,15 @@ export class Producer {
    * Rejects with KafkaError (refused), TimeoutError, ConnectionError or ClientClosedError. The topic is created if the brokers do so.
    * A transactional producer sends in transactions only, and a record that fails leaves its transaction nothing but `abort`.
    */
-  async send(record: ProducerRecord): Promise<RecordMetadata> {
-    const { transactions } = this
-    if (transactions === undefined) return this.accept(record)
+  send(record: ProducerRecord): Promise<RecordMetadata> {
+    try {
+      return this.transactions === undefined ? this.accept(record) : this.sendInTransaction(record, this.transactions)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  private async sendInTransaction(record: ProducerRecord, transactions: TransactionManager): Promise<RecordMetadata> {
     const number = transactions.enter()
     try {
       return await this.accept(record, () => transactions.stillIn(number))
@@ -159,7 +173,7 @@ export class Producer {
   }
 
   /** `mayEnter` throws if the record has no place any more, after it had to wait for one. */
-  private async accept(record: ProducerRecord, mayEnter: () => void = () => {}): Promise<RecordMetadata> {
+  private accept(record: ProducerRecord, mayEnter: () => void = () => {}): Promise<RecordMetadata> {
     if (this.closed) throw new ClientClosedError('the producer')
     const key = toBuffer(record.key)
     const value = toBuffer(record.value)
@@ -171,23 +185,31 @@ export class Producer {
         `a record of ${size} bytes exceeds max.request.size, ${this.options.maxRequestSize}`,
       )
     }
-    let topic = this.admitting === undefined && !this.memory.isFull ? this.cluster.knownTopic(record.topic) : undefined
-    if (topic === undefined) {
-      // Waits in line, so that calls in a row keep their order.
-      const admission = (this.admitting ?? Promise.resolve()).then(() => this.admit(record.topic))
-      const line = admission.then(
-        () => {},
-        () => {},
-      )
-      this.admitting = line
-      try {
-        topic = await admission
-      } finally {
-        if (this.admitting === line) this.admitting = undefined
-      }
-      mayEnter()
+    const sized = { record, key, value, headers, size }
+    const topic = this.admitting === undefined && !this.memory.isFull ? this.cluster.knownTopic(record.topic) : undefined
+    return topic === undefined ? this.placeInTurn(sized, mayEnter) : this.place(sized, topic)
+  }
+
+  /** Waits in line, so that calls in a row keep their order. */
+  private async placeInTurn(sized: SizedRecord, mayEnter: () => void): Promise<RecordMetadata> {
+    const admission = (this.admitting ?? Promise.resolve()).then(() => this.admit(sized.record.topic))
+    const line = admission.then(
+      () => {},
+      () => {},
+    )
+    this.admitting = line
+    let topic: TopicMetadata
+    try {
+      topic = await admission
+    } finally {
+      if (this.admitting === line) this.admitting = undefined
     }
+    mayEnter()
     if (this.closed) throw new ClientClosedError('the producer')
+    return this.place(sized, topic)
+  }
+
+  private place({ record, key, value, headers, size }: SizedRecord, topic: TopicMetadata): Promise<RecordMetadata> {
     const partition = record.partition ?? this.partitioner.partition(topic, key, { value, headers })
     if (topic.partitions[partition] === undefined) {
       throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `topic ${record.topic} has no partition ${partition}`)

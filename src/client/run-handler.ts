@@ -73,6 +73,7 @@ export class HandlerRunner<R> {
   private letters: Producer | undefined
   private readonly pauses = new Set<() => void>()
   private stopped = false
+  private readonly firstContext: HandlerContext = { attempt: 1, send: (topic, message) => this.send(topic, message) }
 
   static ofBatches<R>(
     cluster: ClusterClient,
@@ -136,6 +137,13 @@ export class HandlerRunner<R> {
   }
 
   private handle(records: readonly ConsumerRecord[], attempt: number): unknown {
+    const [first] = records
+    // The way of nearly all records: nothing is made for it but what the handler gets.
+    if (records.length === 1 && attempt === 1 && !channels.process.hasSubscribers && this.tracing.isUntraced?.(first)) {
+      const read = decodeRecord(this.topicOf(first.topic) as Topic, first) as R | Promise<R>
+      if (!(read instanceof Promise)) return toNative(this.call([read], this.firstContext))
+      return read.then((ready) => this.call([ready], this.firstContext))
+    }
     const decoded: (R | Promise<R>)[] = []
     let isReady = true
     for (const record of records) {

@@ -96,19 +96,38 @@ export function decodeRecord<Value, Key>(
   record: ConsumerRecord,
 ): TypedRecord<Value, Key> | Promise<TypedRecord<Value, Key>> {
   const headers = record.headers as RecordHeader[]
+  const { topic } = record
   let isKey = true
-  const fail = (ofKey: boolean) => (error: unknown) => {
-    throw new DeserializationError(record, ofKey, error)
-  }
+  let key: Key | null | Promise<Key>
+  let value: Value | Promise<Value>
   try {
-    const key = record.key === null ? null : of.key.deserialize(record.key, { topic: record.topic, isKey, headers })
+    key = record.key === null ? null : of.key.deserialize(record.key, { topic, isKey, headers })
     isKey = false
-    const value = of.value.deserialize(record.value, { topic: record.topic, isKey, headers })
-    if (!(key instanceof Promise) && !(value instanceof Promise)) return { ...record, key, value }
-    const keyRead = Promise.resolve(key).catch(fail(true))
-    const valueRead = Promise.resolve(value).catch(fail(false))
-    return Promise.all([keyRead, valueRead]).then(([key, value]) => ({ ...record, key, value }))
+    value = of.value.deserialize(record.value, { topic, isKey, headers })
   } catch (error) {
-    return fail(isKey)(error)
+    throw new DeserializationError(record, isKey, error)
   }
+  if (!(key instanceof Promise) && !(value instanceof Promise)) return typed(record, key, value)
+  return readLater(record, key, value)
+}
+
+async function readLater<Value, Key>(
+  record: ConsumerRecord,
+  key: Key | null | Promise<Key>,
+  value: Value | Promise<Value>,
+): Promise<TypedRecord<Value, Key>> {
+  const fail = (isKey: boolean) => (error: unknown) => {
+    throw new DeserializationError(record, isKey, error)
+  }
+  const [keyRead, valueRead] = await Promise.all([
+    Promise.resolve(key).catch(fail(true)),
+    Promise.resolve(value).catch(fail(false)),
+  ])
+  return typed(record, keyRead, valueRead)
+}
+
+/** Not by spreading: this happens for each record. */
+function typed<Value, Key>(record: ConsumerRecord, key: Key | null, value: Value): TypedRecord<Value, Key> {
+  const { topic, partition, offset, timestamp, timestampType, headers, leaderEpoch } = record
+  return { topic, partition, offset, timestamp, timestampType, key, value, headers, leaderEpoch }
 }

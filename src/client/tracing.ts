@@ -36,6 +36,10 @@ export interface ProcessEvent {
 export interface Tracing {
   /** Calls `send`, after it has put the trace into the headers. */
   produce<T>(topic: string, headers: RecordHeader[], send: () => Promise<T>): Promise<T>
+  /** Whether the call of `produce` can be spared now, because there is no trace to put into a record. */
+  isOutside?(): boolean
+  /** Whether the call of `process` can be spared, because the record carries no trace. */
+  isUntraced?(record: ConsumerRecord): boolean
   /** Calls `handle` within the trace that the record came with. */
   process<T>(record: ConsumerRecord, groupId: string, handle: () => T): T
 }
@@ -59,6 +63,15 @@ export class TracePropagation implements Tracing {
 
   constructor(random: Random) {
     this.random = random
+  }
+
+  isOutside(): boolean {
+    return this.current.getStore() === undefined
+  }
+
+  isUntraced({ headers }: ConsumerRecord): boolean {
+    // Within another trace it must be left.
+    return headers.length === 0 && this.isOutside()
   }
 
   produce<T>(_topic: string, headers: RecordHeader[], send: () => Promise<T>): Promise<T> {

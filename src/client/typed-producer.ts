@@ -43,14 +43,17 @@ export interface Transaction {
   sendOffsets(offsets: readonly OffsetToCommit[], group: GroupMetadata): Promise<void>
 }
 
+/** Many times Kafka's default: a batch takes memory as it fills, and what costs is the number of requests. */
+const BATCH_SIZE = 256 * 1024
+
 export class TypedProducer implements AsyncDisposable {
   private readonly producer: Producer
   private readonly tracing: Tracing
 
   constructor(cluster: ClusterClient, options: TypedProducerOptions, tracing: Tracing) {
-    const { partitioner = 'murmur2', ...rest } = options
+    const { partitioner = 'murmur2', batchSize = BATCH_SIZE, ...rest } = options
     const chosen = typeof partitioner === 'string' ? partitionerNamed(partitioner, cluster.random) : custom(partitioner)
-    this.producer = new Producer(cluster, { ...rest, partitioner: chosen })
+    this.producer = new Producer(cluster, { ...rest, batchSize, partitioner: chosen })
     this.tracing = tracing
   }
 
@@ -128,6 +131,7 @@ export class TypedProducer implements AsyncDisposable {
 
   private trace<Value, Key, Input>(topic: Topic<Value, Key, Input>, message: Message<Input, Key>): Promise<RecordMetadata> {
     const headers = toHeaders(message.headers)
+    if (!channels.produce.hasSubscribers && this.tracing.isOutside?.()) return this.encode(topic, message, headers)
     const send = () => this.encode(topic, message, headers)
     if (!channels.produce.hasSubscribers) return this.tracing.produce(topic.name, headers, send)
     return channels.produce.tracePromise(() => this.tracing.produce(topic.name, headers, send), { topic: topic.name, headers })
@@ -142,10 +146,12 @@ export class TypedProducer implements AsyncDisposable {
       const key =
         message.key === undefined || message.key === null ? null : encodePart(topic.name, topic.key, message.key, true, headers)
       const value = encodePart(topic.name, topic.value, message.value, false, headers)
-      const place = (key: Buffer | null, value: Buffer | null): Promise<RecordMetadata> =>
-        this.producer.send(recordOf(topic.name, message, key, value, headers))
-      if (!(key instanceof Promise) && !(value instanceof Promise)) return place(key, value)
-      return Promise.all([key, value]).then(([key, value]) => place(key, value))
+      if (!(key instanceof Promise) && !(value instanceof Promise)) {
+        return this.producer.send(recordOf(topic.name, message, key, value, headers))
+      }
+      return Promise.all([key, value]).then(([key, value]) =>
+        this.producer.send(recordOf(topic.name, message, key, value, headers)),
+      )
     } catch (error) {
       return Promise.reject(error)
     }
