@@ -27,6 +27,7 @@ import type { BrokerEndpoint } from './metadata-records.ts'
 import type { IsrChanges } from './replication/isr-changes.ts'
 import type { ReplicaPlace } from './replication/lost-replicas.ts'
 import { type MetadataStore, OutcomeUnknown, type Revision, StoreError } from './store/metadata-store.ts'
+import { UncleanElections } from './unclean-elections.ts'
 
 /** Pause before a command is taken to a controller again. */
 const RETRY_MS = 100
@@ -67,6 +68,7 @@ export class ClusterMember {
   private readonly role: ControllerRole
   private readonly lifecycle: BrokerLifecycle
   private readonly proposals: IsrProposals
+  private readonly unclean: UncleanElections
   private link: { readonly key: string; readonly link: ControllerLink } | undefined
   private applied: () => Revision
   private closed = false
@@ -90,6 +92,7 @@ export class ClusterMember {
       onCandidacy: (candidacy) => (candidacy === undefined ? this.role.withdraw() : this.role.stand(candidacy)),
       report,
     })
+    this.unclean = new UncleanElections(publisher, () => this.isController, report)
     this.proposals = new IsrProposals({
       brokerId: node.id,
       brokerEpoch: () => this.lifecycle.brokerEpoch,
@@ -108,6 +111,10 @@ export class ClusterMember {
 
   get isController(): boolean {
     return this.role.current !== undefined
+  }
+
+  get uncleanElections(): number {
+    return this.unclean.count
   }
 
   get isrChanges(): IsrChanges {
@@ -138,6 +145,7 @@ export class ClusterMember {
     this.closed = true
     await this.role.close()
     this.proposals.close()
+    this.unclean.close()
     await this.lifecycle.close(true)
     this.link?.link.close()
   }

@@ -264,6 +264,11 @@ export class ClusterMetadata {
     return 'member' in this.seat && this.seat.member.leaseInDoubt
   }
 
+  /** Elections that may have lost records, since this process was started, while it was the controller. */
+  get uncleanElections(): number {
+    return 'member' in this.seat ? this.seat.member.uncleanElections : 0
+  }
+
   /** How leaders ask for other ISRs. */
   get isrChanges(): IsrChanges {
     if ('member' in this.seat) return this.seat.member.isrChanges

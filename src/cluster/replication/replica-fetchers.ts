@@ -10,7 +10,7 @@ export class ReplicaFetchers {
   private readonly fetchers = new Map<string, ReplicaFetcher>()
   private readonly byPartition = new Map<Partition, ReplicaFetcher>()
 
-  /** @param fetchersPerLeader num.replica.fetchers; those that follow already stay where they are */
+  /** @param fetchersPerLeader num.replica.fetchers, by the latest configuration */
   constructor(context: FetcherContext, fetchersPerLeader: () => number) {
     this.context = context
     this.fetchersPerLeader = fetchersPerLeader
@@ -21,11 +21,27 @@ export class ReplicaFetchers {
     const present = this.byPartition.get(partition)
     if (present !== undefined && present.leaderId === leaderId) return present.add(partition)
     present?.remove(partition)
-    const key = `${leaderId}/${spread(partition) % Math.max(1, this.fetchersPerLeader())}`
-    const fetcher = this.fetchers.get(key) ?? new ReplicaFetcher(leaderId, this.context)
-    this.fetchers.set(key, fetcher)
+    const fetcher = this.fetcherFor(partition, leaderId)
     this.byPartition.set(partition, fetcher)
     fetcher.add(partition)
+  }
+
+  /** There may be more fetchers by now, or fewer: everybody goes to the one that is theirs. */
+  spread(): void {
+    for (const [partition, present] of this.byPartition) {
+      const fetcher = this.fetcherFor(partition, present.leaderId)
+      if (fetcher === present) continue
+      present.remove(partition)
+      this.byPartition.set(partition, fetcher)
+      fetcher.add(partition)
+    }
+  }
+
+  private fetcherFor(partition: Partition, leaderId: number): ReplicaFetcher {
+    const key = `${leaderId}/${placeOf(partition) % Math.max(1, this.fetchersPerLeader())}`
+    const fetcher = this.fetchers.get(key) ?? new ReplicaFetcher(leaderId, this.context)
+    this.fetchers.set(key, fetcher)
+    return fetcher
   }
 
   unfollow(partition: Partition): void {
@@ -40,7 +56,7 @@ export class ReplicaFetchers {
   }
 }
 
-function spread({ topicId, index }: Partition): number {
+function placeOf({ topicId, index }: Partition): number {
   let sum = index
   for (let i = 0; i < topicId.length; i++) sum += topicId.charCodeAt(i)
   return sum

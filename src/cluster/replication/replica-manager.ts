@@ -234,7 +234,10 @@ export class ReplicaManager {
       ])
     })
     // A change for all brokers reaches every topic that has no value of its own.
-    if (delta.changedConfigs.some(({ type }) => type === 'broker')) for (const topic of this.byTopic.keys()) this.configure(topic)
+    if (delta.changedConfigs.some(({ type }) => type === 'broker')) {
+      for (const topic of this.byTopic.keys()) this.configure(topic)
+      this.fetchers?.spread()
+    }
     for (const { type, name } of delta.changedConfigs) if (type === 'topic') this.configure(name)
   }
 
