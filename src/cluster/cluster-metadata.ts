@@ -42,8 +42,9 @@ import { type DeletedTopicResult, deleteTopics, deleteUnfinishedTopics, type Top
 import { type ElectLeadersCommand, electLeaders } from './controller/elect-leaders.ts'
 import { type ReassignPartitionsCommand, reassignPartitions } from './controller/reassign-partitions.ts'
 import { registerSingleNode } from './controller/register-broker.ts'
+import { countMachines } from './controller/replica-placement.ts'
 import type { ControllerLink } from './controller-link.ts'
-import { joinCluster, takeWholeCluster } from './found-cluster.ts'
+import { ClusterIdError, joinCluster, takeWholeCluster } from './found-cluster.ts'
 import { type ImageListener, ImagePublisher } from './image-publisher.ts'
 import { newInternalTopic } from './internal-topics.ts'
 import { MemberState } from './member-state.ts'
@@ -54,6 +55,7 @@ import type { IsrChanges } from './replication/isr-changes.ts'
 import type { ReplicaPlace } from './replication/lost-replicas.ts'
 import { EmbeddedStore } from './store/embedded-store.ts'
 import type { MetadataStore, Revision } from './store/metadata-store.ts'
+import { isStoreDirectory } from './store/store-directory.ts'
 
 export interface ClusterNode {
   readonly id: number
@@ -188,6 +190,11 @@ export class ClusterMetadata {
   private static async openMember(options: ClusterMetadataOptions, access: ClusterAccess): Promise<ClusterMetadata> {
     const { disk, directory, clock, random, node, config } = options
     const { store, link, acceptRollback = false, report = () => {} } = access
+    if (await isStoreDirectory(disk, directory)) {
+      throw new ClusterIdError(
+        `${directory} holds the metadata of a single node, of which the cluster knows nothing: start this broker with another data directory, or take the node into the cluster first (docs/cluster.md)`,
+      )
+    }
     const memory = await MemberState.open(disk, directory, store, acceptRollback)
     const clusterId = await joinCluster(store, options)
     const prefix = clusterPrefix(clusterId)
@@ -286,7 +293,7 @@ export class ClusterMetadata {
 
   /** Creates an internal topic as the broker's configuration wants it. */
   async createInternalTopic(name: Parameters<typeof newInternalTopic>[0]): Promise<NewTopicResult> {
-    const [result] = await this.createTopics([newInternalTopic(name, this.config, this.image().activeBrokers().length)])
+    const [result] = await this.createTopics([newInternalTopic(name, this.config, countMachines(this.image().activeBrokers()))])
     return result
   }
 

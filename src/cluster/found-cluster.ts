@@ -20,7 +20,7 @@ export interface FoundingOptions {
 }
 
 /** Outside of all clusters: the id of the one that lives in this store. It keeps two brokers from founding two. */
-const FOUNDED = `${ROOT}founded`
+export const FOUNDED = `${ROOT}founded`
 
 /** The id of the cluster in the store, founded now if there was none. @throws {ClusterIdError} @throws {StoreError} */
 export async function joinCluster(store: MetadataStore, { random, clock, clusterId: wanted }: FoundingOptions): Promise<string> {

@@ -17,6 +17,12 @@ export interface OpenedStore {
   position: number
 }
 
+/** Whether a store has been made there. */
+export async function isStoreDirectory(disk: Disk, directory: string): Promise<boolean> {
+  if (!(await disk.exists(directory))) return false
+  return (await disk.list(directory)).some(({ name }) => name === 'snapshot' || name.startsWith('log-'))
+}
+
 /** Reads what is there, cuts a torn end off, and makes what is missing. @throws {StoreError} corrupt @throws {DiskError} */
 export async function openStoreDirectory(disk: Disk, directory: string, random: Random): Promise<OpenedStore> {
   // Put in order once, at the end.
