@@ -21,6 +21,7 @@ const { values } = parseArgs({
     events: { type: 'string', default: String(LAST_EVENTS) },
     /** Stop beginning new ones after so many seconds of real time. */
     seconds: { type: 'string' },
+    verbose: { type: 'boolean', default: false },
     failures: { type: 'string', default: String(FAILURES_SHOWN) },
   },
 })
@@ -55,6 +56,7 @@ let seed = first!
 let simulated = 0
 for (; seed <= last! && failed.length < Number(values.failures); seed++) {
   if (values.seconds !== undefined && performance.now() - startedMs > Number(values.seconds) * 1000) break
+  if (values.verbose) console.error(`seed ${seed} at ${Math.round(performance.now() - startedMs)} ms`)
   const scenario = scenarioOf(seed)
   try {
     const { tally, hash, events } = await run(scenario)
@@ -69,7 +71,8 @@ for (; seed <= last! && failed.length < Number(values.failures); seed++) {
     console.error(`\nseed ${seed}: ${(error as Error).message}`)
     const trace: string[] = []
     await run(scenario, trace).catch((again) => console.error(again))
-    for (const line of Number(values.events) === 0 ? [] : trace.slice(-Number(values.events))) console.error(`  ${line.slice(0, 600)}`)
+    for (const line of Number(values.events) === 0 ? [] : trace.slice(-Number(values.events)))
+      console.error(`  ${line.slice(0, 600)}`)
     if (!values.shrink) continue
     const small = await shrink(scenario, run, (line) => console.error(line))
     console.log(JSON.stringify(small, undefined, 1))

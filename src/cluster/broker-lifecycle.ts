@@ -15,7 +15,7 @@ import { type Lease, type MetadataStore, OutcomeUnknown, type Revision, StoreErr
 
 /** Pause after a store or a controller that does not answer. */
 const RETRY_MS = 250
-/** How soon a broker reports while another one stops. */
+/** How soon a broker reports while it stops, or another one does. */
 const STOPPING_BEAT_MS = 20
 /** How much longer than asked for a lease may live in the store. */
 const LEASE_SLACK_MS = 3_000
@@ -136,10 +136,10 @@ export class BrokerLifecycle {
     const { clock } = this.options
     const deadlineMs = clock.monotonicMs() + timeoutMs
     this.stopping = true
+    this.beatSoon(0)
     while (!this.mayStop && !this.closed && this.held !== undefined) {
       const leftMs = deadlineMs - clock.monotonicMs()
       if (leftMs <= 0) return false
-      this.beatSoon(0)
       await this.something(Math.min(leftMs, RETRY_MS))
     }
     return this.mayStop
@@ -273,7 +273,7 @@ export class BrokerLifecycle {
     if (this.beatUnderWay || this.closed) return
     this.beatUnderWay = true
     this.tellOfDoubt()
-    let again = times.heartbeatMs
+    let failed = false
     try {
       // Before its own registration is in the image, this broker does not know what it is to do.
       if (held !== undefined && this.isRegistered() && applied() >= held.created) {
@@ -287,15 +287,16 @@ export class BrokerLifecycle {
           cordonedLogDirs: null,
         })
         if (errorCode === ErrorCode.NONE && shouldShutDown === true && this.stopping) this.mayStop = true
-        if (errorCode !== ErrorCode.NONE || applied() < publisher.image.revision) again = RETRY_MS
-      } else again = RETRY_MS
+        if (errorCode !== ErrorCode.NONE || applied() < publisher.image.revision) failed = true
+      } else failed = true
       await memory.setRevision(publisher.image.revision)
     } catch {
       // No controller for now, or none that we reach: this broker is what it was.
-      again = RETRY_MS
+      failed = true
     }
     this.beatUnderWay = false
-    this.beatSoon(again)
+    const again = this.stopping ? STOPPING_BEAT_MS : times.heartbeatMs
+    this.beatSoon(failed ? RETRY_MS : again)
     this.wake()
   }
 

@@ -119,6 +119,8 @@ export class RunningProducer extends Running<'producer'> {
 
   /** One more, now that all is well. */
   async last(partition: number): Promise<Sent> {
+    // The topic may have grown.
+    await this.client.metadata([this.plan.topic])
     const sent = this.send(partition)
     await Promise.all(this.unsettled)
     return sent

@@ -62,7 +62,8 @@ export class ClusterFaults {
   private begin(fault: Fault): void {
     const { world } = this
     const { network, etcd, tally } = world
-    const bites = (yes: unknown = true) => {
+    /** Whether there is anybody to whom it can happen. */
+    const bites = (yes: unknown) => {
       if (yes) tally.count(`fault: ${fault.kind}`)
       return Boolean(yes)
     }
@@ -102,7 +103,7 @@ export class ClusterFaults {
         })
       }
       case 'cut': {
-        bites()
+        bites(true)
         const [from, to] = [hostOf(fault.from), hostOf(fault.to)]
         network.cut(from, to)
         if (fault.bothWays) network.cut(to, from)
@@ -112,7 +113,7 @@ export class ClusterFaults {
         })
       }
       case 'slow network': {
-        bites()
+        bites(true)
         world.setLatency(fault.mostMs / 10, fault.mostMs)
         return this.until(fault.forMs, () => world.setLatency(world.scenario.latencyMs.least, world.scenario.latencyMs.most))
       }
@@ -129,11 +130,11 @@ export class ClusterFaults {
         return this.until(fault.forMs, () => store!.mend())
       }
       case 'no store':
-        bites()
+        bites(true)
         etcd.lose()
         return this.until(fault.forMs, () => etcd.recover())
       case 'unreliable store':
-        bites()
+        bites(true)
         world.storeTrouble = fault.probability
         return this.until(fault.forMs, () => {
           world.storeTrouble = 0
@@ -150,7 +151,7 @@ export class ClusterFaults {
         return
       }
       case 'compaction':
-        bites()
+        bites(true)
         return etcd.compact()
       case 'slow disk': {
         const node = world.choose(fault.broker)

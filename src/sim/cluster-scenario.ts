@@ -128,7 +128,7 @@ const CONFIGS = [
 export function scenarioOf(seed: number): Scenario {
   const dice = new Simulation(seed).stream('scenario')
   const brokers = dice.pick([3, 3, 3, 4, 5])
-  const durationMs = dice.between(5, 14) * 1000
+  const durationMs = dice.between(3, 8) * 1000
   const topics = topicsOf(dice, brokers)
   return {
     seed,
@@ -197,7 +197,7 @@ function clientsOf(dice: Dice, topics: readonly TopicPlan[]): ClientPlan[] {
     for (let i = dice.between(1, 2); i > 0; i--) {
       const acks = dice.pick(['all', 'all', 'all', 1, 0] as const)
       const idempotence = acks === 'all' && dice.chance(0.7)
-      const pauseMs = dice.pick([50, 150, 500])
+      const pauseMs = dice.pick([100, 300, 1000])
       clients.push({
         kind: 'producer',
         name: `${topic}-producer-${i}`,
@@ -212,7 +212,7 @@ function clientsOf(dice: Dice, topics: readonly TopicPlan[]): ClientPlan[] {
   if (dice.chance(0.5)) {
     // Sometimes two have the same id, and fence one another.
     for (let i = dice.between(1, 3); i > 0; i--) {
-      const plan = { transactionalId: `tx-${dice.below(2)}`, pauseMs: dice.pick([10, 100]), size: dice.between(1, 6) }
+      const plan = { transactionalId: `tx-${dice.below(2)}`, pauseMs: dice.pick([50, 300]), size: dice.between(1, 6) }
       clients.push({ kind: 'transactions', name: `transactions-${i}`, topic: 'events', ...plan })
     }
   }
@@ -244,9 +244,9 @@ interface FaultBounds {
 
 function faultsOf(dice: Dice, bounds: FaultBounds): Fault[] {
   const kinds = FAULT_KINDS.filter(() => dice.chance(0.3))
-  const count = kinds.length === 0 ? 0 : dice.between(2, 14)
+  const count = kinds.length === 0 ? 0 : dice.between(2, 10)
   const faults = Array.from({ length: count }, (): Fault => {
-    return { atMs: dice.between(1500, bounds.durationMs), ...faultOf(dice, dice.pick(kinds), bounds) }
+    return { atMs: dice.between(500, bounds.durationMs), ...faultOf(dice, dice.pick(kinds), bounds) }
   })
   return faults.sort((a, b) => a.atMs - b.atMs)
 }
