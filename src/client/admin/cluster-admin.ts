@@ -5,6 +5,7 @@ import { ElectLeaders } from '../../protocol/messages/43-elect-leaders.ts'
 import { AlterPartitionReassignments } from '../../protocol/messages/45-alter-partition-reassignments.ts'
 import { ListPartitionReassignments } from '../../protocol/messages/46-list-partition-reassignments.ts'
 import { DescribeCluster } from '../../protocol/messages/60-describe-cluster.ts'
+import { UnregisterBroker } from '../../protocol/messages/64-unregister-broker.ts'
 import type { Response } from '../../protocol/schema.ts'
 import type { ClusterClient } from '../cluster-client.ts'
 import type { Connection } from '../connection.ts'
@@ -129,6 +130,15 @@ export class ClusterAdmin {
           ]),
         ),
       )
+    })
+  }
+
+  /** Forgets a broker that is gone for good. Rejects with KafkaError BROKER_ID_NOT_REGISTERED. */
+  async unregister(brokerId: number): Promise<void> {
+    await this.cluster.retrying(`unregistering broker ${brokerId}`, this.cluster.apiTimeoutMs, async () => {
+      const connection = await this.cluster.controller()
+      const response = await connection.request(UnregisterBroker, { brokerId })
+      check(response.errorCode, response.errorMessage)
     })
   }
 
