@@ -219,15 +219,13 @@ class History extends LogWriting {
 
   private truncate(log: PartitionLog, model: LogModel): void {
     if (log.failed !== undefined || log.logDirectory.state !== 'online') return
+    // Of what a failed reset has left, a cut that finds nothing to do makes nothing certain.
+    if (this.emptying.has(log.name)) return
     this.noteCompaction(log, model)
     const lowest = Number(log.endOffset - log.logStartOffset)
     let offset = log.endOffset - BigInt(this.dice.below(Math.min(60, lowest) + 1))
     // What is committed is not cut off, as a rule.
     if (this.dice.chance(0.7)) offset = maximum(offset, minimum(model.decidedBelow, log.endOffset))
-    // Says nothing of what a cut before it has left.
-    if (offset === log.endOffset) {
-      return this.watch(`truncation of ${log.name} to its end`, log.truncateTo(offset), { directory: log.directory, log })
-    }
     this.changing.add(log.name)
     this.cutting.set(log.name, offset)
     const settled = () => void this.changing.delete(log.name)

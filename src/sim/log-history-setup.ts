@@ -35,6 +35,13 @@ const STEPS = {
 
 export type StepName = keyof typeof STEPS
 
+/** Of a history that is about compaction, besides: what is cut short in the midst of it is what is hard. */
+const COMPACTION_STEPS: readonly StepName[] = [
+  ...Array<StepName>(12).fill('compact'),
+  ...Array<StepName>(6).fill('roll'),
+  ...Array<StepName>(6).fill('restart'),
+]
+
 const ALWAYS: readonly StepName[] = ['append', 'create', 'restart', 'heal']
 
 /** Longer than any clock jumps. */
@@ -71,9 +78,11 @@ export interface Setup {
 
 export function drawSetup(dice: Dice): Setup {
   const directories = dice.chance(0.3) ? ['/d0', '/d1'] : ['/d0']
-  const topics = new Map(['a', 'b'].slice(0, 1 + dice.below(2)).map((name) => [name, drawTopic(dice)]))
+  const compaction = dice.chance(0.25)
+  const draw = () => (compaction ? compacted(drawTopic(dice)) : drawTopic(dice))
+  const topics = new Map(['a', 'b'].slice(0, 1 + dice.below(2)).map((name) => [name, draw()]))
   const faults = dice.chance(0.3)
-  const choices: StepName[] = []
+  const choices: StepName[] = compaction ? [...COMPACTION_STEPS] : []
   for (const [name, weight] of Object.entries(STEPS) as [StepName, number][]) {
     if (name === 'fault' ? !faults : !ALWAYS.includes(name) && dice.chance(0.5)) continue
     for (let i = 0; i < weight; i++) choices.push(name)
@@ -120,6 +129,13 @@ function drawTopic(dice: Dice): TopicSetup {
     messageTimestampType: dice.chance(0.2) ? 'LogAppendTime' : 'CreateTime',
   }
   return { partitions: 1 + dice.below(2), config, retains, compacts, tombstonesGo: config.deleteRetentionMs < TEN_YEARS_MS }
+}
+
+/** As it is when it is to be compacted whenever it is looked at. */
+function compacted(topic: TopicSetup): TopicSetup {
+  const { config, retains } = topic
+  const compacts = { compacts: true, deletes: retains, minCleanableDirtyRatio: 0, minCompactionLagMs: 0, segmentBytes: 1000 }
+  return { ...topic, config: { ...config, ...compacts }, compacts: true }
 }
 
 /** The topic with another configuration. */

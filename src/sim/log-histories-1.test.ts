@@ -1,3 +1,0 @@
-import { testHistories } from './log-history-seeds.ts'
-
-testHistories(1)
