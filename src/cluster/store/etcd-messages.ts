@@ -60,6 +60,7 @@ export interface Int64 {
 
 export interface ResponseHeader {
   readonly cluster_id: Int64
+  readonly member_id: Int64
   readonly revision: Int64
 }
 
@@ -160,6 +161,7 @@ export interface StatusResponse {
   readonly dbSizeInUse: Int64
   /** 0: this member knows no leader. */
   readonly leader: Int64
+  readonly raftIndex: Int64
   readonly errors: readonly string[]
 }
 
