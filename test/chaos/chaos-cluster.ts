@@ -255,7 +255,11 @@ export class ChaosCluster implements AsyncDisposable {
         environment: () =>
           broker.clockOffsetS === 0
             ? {}
-            : { LD_PRELOAD: FAKETIME, FAKETIME: `${broker.clockOffsetS}s`, FAKETIME_DONT_FAKE_MONOTONIC: '1' },
+            : {
+                LD_PRELOAD: FAKETIME,
+                FAKETIME: `${broker.clockOffsetS > 0 ? '+' : ''}${broker.clockOffsetS}s`,
+                FAKETIME_DONT_FAKE_MONOTONIC: '1',
+              },
         isReady: (output) => output.includes('Kafka Server started'),
         logFile: join(directory, `broker-${id}.log`),
       }),

@@ -1,5 +1,6 @@
 // What goes on in the cluster while it is harmed, with our own client: idempotent producers, transactions that read and write, readers
-// of committed and of all data, a group that commits what it reads, and copiers that move records exactly once.
+// of committed and of all data, a group that commits what it reads, and copiers that move records exactly once. librdkafka joins in
+// where it is to be had.
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ClusterClient } from '../../src/client/cluster-client.ts'
@@ -14,6 +15,7 @@ import { KafkaError } from '../../src/protocol/error-codes.ts'
 import type { ChaosCluster } from './chaos-cluster.ts'
 import type { Dice } from './dice.ts'
 import type { History, Isolation, Read, Send } from './history.ts'
+import { hasLibrdkafka, startLibrdkafka } from './librdkafka-load.ts'
 import type { Recorder } from './recorder.ts'
 
 export interface Topics {
@@ -67,6 +69,13 @@ export function startLoad(cluster: ChaosCluster, recorder: Recorder, topics: Top
     member(scene, 'g2', group),
     ...ids.map(({ copier }, i) => copies(scene, `x${i + 1}`, copier, copiers)),
   ]
+  const librdkafka = hasLibrdkafka()
+    ? startLibrdkafka(recorder, {
+        bootstrapServers: cluster.bootstrapServers,
+        topic: topics.source,
+        partitions: topics.partitions,
+      })
+    : undefined
   // Their failures are told by `stop`; until then nobody listens.
   for (const worker of [...writers, ...others]) worker.catch(() => {})
   return {
@@ -74,12 +83,13 @@ export function startLoad(cluster: ChaosCluster, recorder: Recorder, topics: Top
     groups: [group, copiers],
     async stop() {
       writing.abort()
-      await Promise.all(writers)
+      await Promise.all([...writers, librdkafka?.stop()])
       await allCopied(scene)
       running.abort()
       await Promise.all(others)
     },
     abandon() {
+      librdkafka?.abandon()
       writing.abort()
       running.abort()
     },

@@ -2,20 +2,30 @@
 
 import type { History, Operation } from './history.ts'
 
+export type Outcome = Omit<Operation, 'process' | 'f' | 'start' | 'end'>
+
 export class Recorder {
   readonly operations: Operation[] = []
-  private readonly from = performance.now()
+  /** Of the machine's monotonic clock, which other processes know, too. */
+  private readonly fromNs = process.hrtime.bigint()
 
   now(): number {
-    return performance.now() - this.from
+    return this.at(Number(process.hrtime.bigint()))
   }
 
-  /** Operations are listed in the order in which they began, whenever they end: `begin` holds their place. */
-  begin(process: string, f: Operation['f']): (result: Omit<Operation, 'process' | 'f' | 'start' | 'end'>) => void {
-    const start = this.now()
+  private at(ns: number): number {
+    return (ns - Number(this.fromNs)) / 1e6
+  }
+
+  /**
+   * Operations are listed in the order in which they began, whenever they end: `begin` holds their place. What another process did comes
+   * with its own nanoseconds.
+   */
+  begin(process: string, f: Operation['f'], startNs?: number): (result: Outcome, endNs?: number) => void {
+    const start = startNs === undefined ? this.now() : this.at(startNs)
     const place = this.operations.push({ process, f, type: 'info', start, end: Number.POSITIVE_INFINITY }) - 1
-    return (result) => {
-      this.operations[place] = { process, f, start, end: this.now(), ...result }
+    return (result, endNs) => {
+      this.operations[place] = { process, f, start, end: endNs === undefined ? this.now() : this.at(endNs), ...result }
     }
   }
 

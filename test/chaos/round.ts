@@ -8,6 +8,7 @@ import { type Anomaly, check } from './checker.ts'
 import { Dice } from './dice.ts'
 import type { Fault } from './faults.ts'
 import type { History } from './history.ts'
+import { hasLibrdkafka } from './librdkafka-load.ts'
 import { type Load, readEverything, startLoad } from './load.ts'
 import { Recorder } from './recorder.ts'
 
@@ -83,8 +84,8 @@ export async function runRound(cluster: ChaosCluster, fault: Fault, name: string
 /** Every writer gets on. */
 async function progress(recorder: Recorder): Promise<void> {
   const since = recorder.now()
-  for (const process of ['s1', 's2', 't1', 't2']) {
-    const wanted = process.startsWith('t') ? 2 : WARM
+  for (const process of ['s1', 's2', 't1', 't2', ...(hasLibrdkafka() ? ['ls', 'lt'] : [])]) {
+    const wanted = process.includes('t') ? 2 : WARM
     const count = () =>
       recorder.operations.filter(
         (operation) => operation.process === process && operation.type === 'ok' && operation.start >= since,
