@@ -20,10 +20,12 @@ export interface RunOptions {
   readonly directories: readonly string[]
   readonly logger: Logger
   readonly cluster?: BrokerCluster
+  /** What lives on the broker, and goes before it. */
+  readonly beforeClose?: () => Promise<void>
 }
 
 /** Resolves when it serves. @throws {StartError} */
-export async function runBroker({ config, directories, logger, cluster }: RunOptions): Promise<Broker> {
+export async function runBroker({ config, directories, logger, cluster, beforeClose }: RunOptions): Promise<Broker> {
   for (const directory of directories) refuseNodes(directory)
   const broker = await Broker.start({
     config,
@@ -40,6 +42,7 @@ export async function runBroker({ config, directories, logger, cluster }: RunOpt
     SIGNALS,
     (message) => logger.info(message),
     async () => {
+      await beforeClose?.()
       await broker.close()
       await cluster?.store.close()
     },

@@ -34,6 +34,8 @@ export interface NodesOptions {
   readonly logger: Logger
   /** Whole lines. */
   readonly write: (line: string) => void
+  /** What lives on the brokers, and goes before them. */
+  readonly beforeClose?: () => Promise<void>
 }
 
 /** Resolves when all of them serve. @throws {StartError} @throws {ConfigError} */
@@ -57,6 +59,7 @@ export async function runNodes(options: NodesOptions): Promise<{ nodes: number; 
   const server = store === undefined ? undefined : new StoreServer(store, realClock)
   const nodes = Array.from({ length: count }, (_, i) => new Node(first + i, i, directory, options, server))
   const close = async () => {
+    await options.beforeClose?.()
     await Promise.all(nodes.map((node) => node.stop()))
     server?.close()
     await store?.close()

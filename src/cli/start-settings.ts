@@ -15,6 +15,7 @@ export const START_OPTIONS = {
   rack: { type: 'string' },
   machine: { type: 'string' },
   nodes: { type: 'string' },
+  'schema-registry': { type: 'string' },
   'etcd-ca': { type: 'string' },
   'etcd-cert': { type: 'string' },
   'etcd-key': { type: 'string' },

@@ -11,6 +11,8 @@ import { loadStaticConfig } from '../config/static-config.ts'
 import { realClock } from '../host/clock.ts'
 import { type Logger, lineLogger } from '../host/logger.ts'
 import { runBroker } from './run-broker.ts'
+import { serveRegistryBeside } from './schema-registry-beside.ts'
+import type { RegistryServer } from './schema-registry-server.ts'
 import { ownHostName, START_OPTIONS, type StartFlags, settingsOf } from './start-settings.ts'
 import { version } from './version.ts'
 
@@ -31,6 +33,8 @@ const HELP = `Starts a broker.
   --node-id ID       id of this node                                          (1)
   --config FILE      Kafka's server.properties
   --set KEY=VALUE    any key of server.properties; may be repeated
+  --schema-registry PORT|off
+                     where the schema registry listens                        (8081; off with --port 0)
   --log-format FORM  text or json, on standard error                          (text)
   --help, --version
 
@@ -78,16 +82,29 @@ async function start(args: string[]): Promise<void> {
   // What the parent has said already.
   if (config.get('cluster.store') !== PARENTS_STORE) for (const warning of warnings) logger.warn(warning)
 
+  let registry: RegistryServer | undefined
+  const beforeClose = async () => registry?.close()
+  const serveRegistry = async (bootstrapServers: readonly string[]) => {
+    const listeners = config.get('listeners')
+    const [, host = ''] = /:\/\/\[?([^/]*?)\]?:\d+$/.exec(listeners[0].trim()) ?? []
+    const isAnyPort = listeners.some((listener) => listener.endsWith(':0'))
+    const advertisedHost = flags.cluster === undefined ? host || 'localhost' : ownHostName()
+    const flag = flags['schema-registry']
+    registry = await serveRegistryBeside({ flag, host, advertisedHost, isAnyPort, bootstrapServers, logger })
+  }
+
   if (flags.nodes !== undefined) {
     const { runNodes } = await import('./run-nodes.ts')
-    const { nodes, where } = await runNodes({ flags, config, directories, logger, write })
+    const { nodes, where } = await runNodes({ flags, config, directories, logger, write, beforeClose })
+    await serveRegistry(where)
     return ready(`${nodes} nodes on ${where.join(', ')}, data in ${directories[0]}`)
   }
   const cluster = await clusterOf(config, flags, logger)
-  const broker = await runBroker({ config, directories, logger, cluster })
+  const broker = await runBroker({ config, directories, logger, cluster, beforeClose })
   const { host, port } = broker.endpoint
   // Whoever has started several says so for all of them.
   if (config.get('cluster.store') === PARENTS_STORE) return void process.send!({ ready: { host, port } })
+  await serveRegistry([`${host.includes(':') ? `[${host}]` : host}:${port}`])
   ready(`node ${broker.nodeId} on ${host}:${port}, data in ${directories.join(', ')}`)
 }
 
