@@ -95,12 +95,18 @@ function middle(figures: readonly NodeClientFigures[], of: (figures: NodeClientF
   return [...figures].sort((a, b) => of(a) - of(b))[figures.length >> 1]
 }
 
+/** It is bound to the version of Node that it was built by. */
+async function loads(binary: string, directory: string): Promise<string> {
+  await mustRun([process.execPath, '-e', `process.dlopen({ exports: {} }, ${JSON.stringify(binary)})`])
+  return directory
+}
+
 /** Its binaries are not among what npm has, so it is built against the librdkafka that the interop tests build. Undefined where that fails. */
 async function installConfluent(): Promise<string | undefined> {
   const directory = cacheDirectory(`confluent-kafka-javascript-${CONFLUENT_VERSION}`)
   const built = join(directory, 'node_modules/@confluentinc/kafka-javascript/build/Release/confluent-kafka-javascript.node')
-  if (existsSync(built)) return directory
   try {
+    if (existsSync(built)) return await loads(built, directory)
     const { sources } = await librdkafka()
     await mkdir(directory, { recursive: true })
     await writeFile(join(directory, 'package.json'), '{ "private": true }\n')
@@ -115,9 +121,11 @@ async function installConfluent(): Promise<string | undefined> {
     }
     const install = ['nice', 'npm', 'install', `@confluentinc/kafka-javascript@${CONFLUENT_VERSION}`, '--no-fund', '--no-audit']
     await mustRun(install, { cwd: directory, env, timeoutMs: 900_000 })
-    return directory
+    return await loads(built, directory)
   } catch (error) {
-    console.error(`without @confluentinc/kafka-javascript, which cannot be built here: ${(error as Error).message.slice(-500)}`)
+    console.error(
+      `without @confluentinc/kafka-javascript, which cannot be built and loaded here: ${(error as Error).message.slice(-500)}`,
+    )
     return undefined
   }
 }
