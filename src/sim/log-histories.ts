@@ -94,7 +94,8 @@ class History extends LogWriting {
 
   private async step(name: StepName): Promise<void> {
     const log = this.anyLog()
-    if (log === undefined && !['restart', 'create', 'pass', 'heal', 'configure', 'scrub'].includes(name)) return this.create()
+    if (log === undefined && !['cut a swap', 'restart', 'create', 'pass', 'heal', 'configure', 'scrub'].includes(name))
+      return this.create()
     const model = log && this.models.get(log.name)!
     switch (name) {
       case 'append':
@@ -122,6 +123,8 @@ class History extends LogWriting {
         return this.reset(log!, model!)
       case 'compact':
         return this.watch('compaction', this.manager!.compact())
+      case 'cut a swap':
+        return this.cutSwap()
       case 'expire':
         return this.expire()
       case 'configure':
@@ -273,6 +276,23 @@ class History extends LogWriting {
       if (log.segments.length === 0 && log.endOffset === offset) model.empty(offset)
     }
     this.watch(`reset of ${log.name} to ${offset}`, log.resetTo(offset), { directory: log.directory, done, failed })
+  }
+
+  /** The power goes while segments take the place of others, if there are such to be cleaned: seldom enough by chance. */
+  private async cutSwap(): Promise<void> {
+    this.watch('compaction', this.manager!.compact())
+    const isSwapping = () =>
+      this.setup.directories.some((directory) =>
+        [...this.models.keys()].some((name) =>
+          this.disk.peekNames(`${directory}/${name}`).some((file) => file.endsWith('.log.swap')),
+        ),
+      )
+    for (let i = 0; i < 300 && this.disk.busy > 0 && !isSwapping(); i++) await this.simulation.step()
+    if (isSwapping()) this.tally.count('swaps cut short')
+    for (let i = this.dice.below(30); i > 0; i--) await this.simulation.step()
+    this.rethrow()
+    this.end('power cut')
+    await this.open()
   }
 
   private expire(): void {

@@ -33,13 +33,13 @@ const STEPS = {
   restart: 3,
 } as const
 
-export type StepName = keyof typeof STEPS
+export type StepName = keyof typeof STEPS | 'cut a swap'
 
 /** Of a history that is about compaction, besides: what is cut short in the midst of it is what is hard. */
 const COMPACTION_STEPS: readonly StepName[] = [
   ...Array<StepName>(12).fill('compact'),
   ...Array<StepName>(6).fill('roll'),
-  ...Array<StepName>(6).fill('restart'),
+  ...Array<StepName>(6).fill('cut a swap'),
 ]
 
 const ALWAYS: readonly StepName[] = ['append', 'create', 'restart', 'heal']
