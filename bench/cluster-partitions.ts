@@ -3,14 +3,17 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { Connection } from '../src/client/connection.ts'
+import { realClock } from '../src/host/clock.ts'
+import { realNetwork } from '../src/host/real-network.ts'
 import { Metadata } from '../src/protocol/messages/03-metadata.ts'
 import { CreateTopics } from '../src/protocol/messages/19-create-topics.ts'
 import { startCluster } from '../src/testing/start-cluster.ts'
-import { RawClient } from '../test/conformance/raw-client.ts'
 
 const BROKERS = 3
 const SESSION_MS = 6_000
 const IDLE_MS = 10_000
+const TIMEOUT_MS = 60_000
 /** One request may ask for no more. */
 const PARTITIONS_PER_TOPIC = 1_000
 
@@ -35,13 +38,13 @@ const topics = Array.from({ length: Math.ceil(count / PARTITIONS_PER_TOPIC) }, (
 
 const before = process.memoryUsage.rss()
 const createdMs = await took(async () => {
-  using client = await RawClient.connect(cluster.broker(1).address)
+  const connection = await connect(1)
   for (const { name, partitions } of topics) {
     const topic = { name, numPartitions: partitions, replicationFactor: BROKERS, assignments: [], configs: [] }
-    const sent = client.send(CreateTopics, 7, { topics: [topic], timeoutMs: 60_000 })
-    const { topics: results } = await client.answer(sent)
+    const { topics: results } = await connection.request(CreateTopics, { topics: [topic], timeoutMs: TIMEOUT_MS })
     if (results[0]!.errorCode !== 0) throw new Error(`${name}: error ${results[0]!.errorCode} ${results[0]!.errorMessage}`)
   }
+  connection.close()
 })
 // Fetch sessions begin, files and caches settle.
 await delay(5_000)
@@ -74,12 +77,26 @@ console.log(
 /** Partitions that `id` leads, or nobody, in the eyes of the survivor that knows least. */
 async function ledBy(id: number): Promise<number> {
   const counts = survivors.map(async (survivor) => {
-    using client = await RawClient.connect(cluster.broker(survivor).address)
-    const { topics: found } = await client.request(Metadata, 12, { topics: null })
+    const connection = await connect(survivor)
+    const { topics: found } = await connection.request(Metadata, { topics: null })
+    connection.close()
     const partitions = found.flatMap(({ partitions }) => partitions)
     return partitions.filter(({ leaderId }) => leaderId === id || leaderId === -1).length
   })
   return Math.max(...(await Promise.all(counts)))
+}
+
+function connect(id: number): Promise<Connection> {
+  const [host, port] = cluster.broker(id).address.split(':')
+  return Connection.open({
+    network: realNetwork,
+    clock: realClock,
+    endpoint: { host, port: Number(port) },
+    clientId: 'cluster-partitions',
+    connectTimeoutMs: TIMEOUT_MS,
+    requestTimeoutMs: TIMEOUT_MS,
+    softwareVersion: '0',
+  })
 }
 
 async function took(work: () => Promise<void>): Promise<number> {
