@@ -147,8 +147,10 @@ export class ClusterFaults {
       }
       case 'clock jumps': {
         const node = world.choose(fault.broker)
-        if (bites(node)) node!.jumpClock(fault.byMs)
-        return
+        if (!bites(node)) return
+        node!.jumpClock(fault.byMs)
+        // Records with times of another hour would be refused for ever.
+        return void this.open.add(() => node!.jumpClock(-fault.byMs))
       }
       case 'compaction':
         bites(true)
