@@ -179,6 +179,25 @@ test('when an append fails all who wait are told, and the machine is loaded anew
   assert.match(lines.join('\n'), /loaded anew/)
 })
 
+test('a log that fails again and again is loaded anew at a pace, and requests are told to wait', async () => {
+  const { runtime, log, clock } = start()
+  await runtime.load()
+  const fail = () => {
+    log.failure = { error: new KafkaError('NOT_ENOUGH_REPLICAS'), isKept: false }
+    return soon(runtime.run(add(1)))
+  }
+  for (let loads = 2; loads <= 6; loads++) {
+    assert.equal(await fail(), 'COORDINATOR_NOT_AVAILABLE')
+    assert.equal(log.loads, loads, 'at once')
+  }
+  assert.equal(await fail(), 'COORDINATOR_NOT_AVAILABLE')
+  assert.equal(log.loads, 6)
+  assert.equal(await soon(runtime.run(read)), 'COORDINATOR_LOAD_IN_PROGRESS')
+  await clock.advance(1_000)
+  assert.equal(await soon(runtime.run(read)), 0)
+  assert.equal(log.loads, 7)
+})
+
 test('records of a failed append that stayed in the log count after the reload', async () => {
   const { runtime, log } = start()
   await runtime.load()

@@ -48,8 +48,13 @@ export interface RuntimeOptions<Machine, Rec> {
 const BATCH_BYTES = 512 * 1024
 /** A marker is a batch by itself. */
 const MARKER_BYTES = 78
-/** A log that failed, and could not be read right after, is tried again so often: long enough to keep its complaints readable. */
+/**
+ * A log that failed, and could not be read right after, or has failed again since, is tried again so often: long enough to keep its
+ * complaints readable, and to leave the process to others while there are too few replicas to write to.
+ */
 const RELOAD_BACKOFF_MS = 1_000
+/** So many failures in a row, with nothing written in between, are one bad moment: loading at once is what serves clients best. */
+const RELOADS_AT_ONCE = 5
 
 interface Waiter {
   resolve(response: unknown): void
@@ -95,6 +100,8 @@ export class PartitionRuntime<Machine extends StateMachine<Rec, Timer>, Rec, Tim
   /** Of whichever life. The next one reads the log only after it is over, or it could miss what comes behind its back. */
   private appending: Promise<void> | null = null
   private reloadTimer: { cancel(): void } | null = null
+  /** Lives in a row that could write nothing. */
+  private fruitless = 0
 
   constructor(options: RuntimeOptions<Machine, Rec>) {
     this.options = options
@@ -261,6 +268,7 @@ export class PartitionRuntime<Machine extends StateMachine<Rec, Timer>, Rec, Tim
       return
     }
     if (this.life !== life) return
+    this.fruitless = 0
     life.appending = false
     life.batches.shift()
     for (const { waiter, response } of batch.answers) waiter.resolve(response)
@@ -270,10 +278,13 @@ export class PartitionRuntime<Machine extends StateMachine<Rec, Timer>, Rec, Tim
   /** The machine is ahead of the log, or has failed half-way, and those who wait could wait for ever: start over from what the log has. */
   private lose(life: Life<Machine, Timer>, why: string, cause: unknown): void {
     if (this.life !== life) return
-    const { name, report } = this.options
+    const { name, clock, report } = this.options
     report(`${name} is loaded anew: ${why}`, cause)
     this.end(answerFor(cause))
-    this.reload()
+    if (this.fruitless++ < RELOADS_AT_ONCE) return this.reload()
+    // What is written as soon as it is loaded would fail at once, and that without end.
+    this.state = 'loading'
+    this.reloadTimer = clock.timer(RELOAD_BACKOFF_MS, () => this.reload())
   }
 
   private reload(): void {
