@@ -133,6 +133,7 @@ export async function auditDerived(log: PartitionLog, model: LogModel, held: Seq
   await auditReads(log, model, held, dice)
   await auditTimes(log, held, nowMs, dice)
   await auditIndexes(log, held, dice)
+  if (model.compactedBelow > 0n) await auditSegments(log)
   auditEpochs(log, model, held)
   auditProducers(log, model)
   const unclean = uncleanliness(model, held, log.logStartOffset, log.cleanedOffset)
@@ -189,6 +190,20 @@ async function auditTimes(log: PartitionLog, held: Sequence, nowMs: number, dice
   const newest = await log.offsetOfMaxTimestamp(limit)
   const record = newestRecord(held, start, limit)
   demand(newest?.offset === record?.offset, () => `${name}: the newest record is at ${record?.offset}, not at ${newest?.offset}`)
+}
+
+/** No two segments hold the same offsets: what was replaced would come back with the next compaction. */
+async function auditSegments({ name, segments }: PartitionLog): Promise<void> {
+  for (const [i, segment] of segments.slice(0, -1).entries()) {
+    const batches = await segment.read(0, segment.writtenSize)
+    let end = segment.baseOffset
+    for (let at = 0; at < batches.length; at += batchSize(batches, at)) end = lastOffset(batches, at) + 1n
+    const next = segments[i + 1].baseOffset
+    demand(
+      end <= next,
+      () => `${name}: the segment at ${segment.baseOffset} goes on to ${end}, beyond the start of the next one at ${next}`,
+    )
+  }
 }
 
 /** What the indexes point to are batches, in front of what is looked for. */

@@ -70,6 +70,8 @@ export interface Setup {
   readonly transactions: boolean
   /** Some of what is written comes from a leader, at offsets of its own. */
   readonly copies: boolean
+  /** What is on the disk is not committed at once: followers take their time. */
+  readonly lags: boolean
   readonly tuning: Partial<LogTuning>
   readonly steps: number
   /** As often as they are to happen. */
@@ -102,6 +104,7 @@ export function drawSetup(dice: Dice): Setup {
     tuning: dice.chance(0.3) ? { producerIdExpirationMs: dice.below(500) } : {},
     steps: dice.between(8, 32),
     choices,
+    lags: dice.chance(0.3),
   }
 }
 

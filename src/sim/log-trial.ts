@@ -332,6 +332,16 @@ export class LogTrial {
       case 'log-compacted':
         this.tally.count('compactions')
         return this.tally.count('compactions that remove something', event.bytesAfter < event.bytesBefore ? 1 : 0)
+      case 'segments-deleted': {
+        const name = `${event.topic}-${event.partition}`
+        // What is about to be cut off is not committed any more, though it was when somebody looked.
+        if (this.changing.has(name)) return
+        const committed = this.highWatermarks.get(name) ?? 0n
+        return this.check(
+          event.logStartOffset <= committed,
+          () => `${name} is deleted below ${event.logStartOffset}, and committed up to ${committed}`,
+        )
+      }
       case 'compaction-failed': {
         const excusedToo = excused || this.filled.size > 0 || this.damaged !== undefined
         return this.check(
@@ -357,7 +367,9 @@ export class LogTrial {
 
   protected highWatermarkOf(log: PartitionLog): bigint {
     const now = log.config.flushPolicy === 'group' ? log.flushedOffset : log.writtenOffset
-    const highest = minimum(maximum(now, this.highWatermarks.get(log.name) ?? 0n), log.endOffset)
+    const known = this.highWatermarks.get(log.name) ?? 0n
+    const lags = this.setup.lags && this.simulation.stream('followers').chance(0.7)
+    const highest = minimum(lags ? known : maximum(now, known), log.endOffset)
     const highWatermark = minimum(highest, this.cutting.get(log.name) ?? highest)
     this.highWatermarks.set(log.name, highWatermark)
     return highWatermark
