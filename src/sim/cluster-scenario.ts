@@ -291,7 +291,8 @@ function faultOf(dice: Dice, kind: FaultKind['kind'], { brokers, topics }: Fault
     case 're-create':
       return { kind, topic: topics.some(({ name }) => name === VOLATILE_TOPIC) ? VOLATILE_TOPIC : '' }
     case 'grow':
-      return { kind, topic }
+      // Groups look for new partitions every five minutes: nobody waits for that.
+      return { kind, topic: topic === SOURCE ? 'events' : topic }
     case 'reassign':
       return { kind, topic, partition: 0, turn: dice.between(1, 4), cancelAfterMs: dice.pick([-1, -1, 100]) }
     case 'elect':
