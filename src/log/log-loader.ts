@@ -2,7 +2,6 @@
 // the recovery point is scanned, and cut at the first bad batch. What lies in front of it was synced, so its contents are
 // believed until somebody reads them; of its headers, no more is read than producer state and indexes are to be had from.
 
-import { DecodeError } from '../bytes/reader.ts'
 import type { Disk } from '../host/disk.ts'
 import { ZERO_UUID } from '../protocol/ids.ts'
 import { baseOffset, lastOffset, leaderEpoch } from '../protocol/records/batch-header.ts'
@@ -25,10 +24,10 @@ import type { FilePool } from './file-pool.ts'
 import { LeaderEpochs } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
 import type { Report } from './log-event.ts'
-import type { OpenTransactions } from './open-transactions.ts'
-import { decodeProducerSnapshot, isProducerSnapshot } from './producer-snapshot.ts'
+import { loadProducerState, visitHeaders } from './producer-recovery.ts'
+import { encodeProducerSnapshot, isProducerSnapshot } from './producer-snapshot.ts'
 import { ProducerState } from './producer-state.ts'
-import { Segment } from './segment.ts'
+import { Segment, writeUnsynced } from './segment.ts'
 
 export interface LoadOptions {
   readonly disk: Disk
@@ -322,6 +321,9 @@ class Loader {
     }
     const { topic, partition, report } = this.options
     report({ event: 'index-rebuilt', topic, partition, file: segment.path('.index'), reason: 'missing or damaged' })
+    // Not there before all of them are: whoever is cut short here has the next start do it again.
+    await this.removeFile(segmentFileName(segment.baseOffset, '.index'))
+    await this.options.disk.syncDirectory(this.options.directory)
     const { producers } = await loadProducerState(this.options, this.segments, segment.baseOffset, this.options.nowMs)
     const visit = (header: Buffer, at: number) => producers.update(header, at, this.options.nowMs)
     const { rebuilt, problem, position } = await this.rebuild(segment, undefined, visit)
@@ -359,6 +361,7 @@ class Loader {
   /** Reads the segments from number `from` on; of that one only what is behind the mark. */
   private async scan(from: number, recoveryPoint: bigint, marked?: Mark): Promise<void> {
     const { nowMs } = this.options
+    await this.removeMarksBehind(marked?.offset ?? this.segments[from].baseOffset)
     for (let i = from; i < this.segments.length; i++) {
       const segment = this.segments[i]
       // What was written without a sync may lack its middle. Only compaction leaves gaps, and syncs what it leaves.
@@ -394,10 +397,25 @@ class Loader {
       if (i < this.segments.length - 1) {
         rebuilt.seal()
         await rebuilt.syncIndexes()
+        // As where it was sealed: what is forgotten with its batches, should they be deleted, is known from here.
+        const snapshot = segmentFileName(this.segments[i + 1].baseOffset, '.snapshot')
+        await writeUnsynced(this.options.disk, this.path(snapshot), encodeProducerSnapshot(this.producers))
+        this.names.add(snapshot)
       } else if (rebuilt.shouldSaveIndexes) await rebuilt.saveIndexes()
     }
     // A file's name may be newer than the recovery point, and no more durable than its data was.
     if (this.segments.some(({ baseOffset }) => baseOffset >= recoveryPoint)) this.unsyncedNames = true
+  }
+
+  /** They say of indexes that they are complete, which from now on they are not, until all is read. */
+  private async removeMarksBehind(offset: bigint): Promise<void> {
+    const { disk, directory } = this.options
+    const marks = [...this.names].filter((name) => {
+      const parsed = parseSegmentFileName(name)
+      return parsed?.suffix === '.snapshot' && parsed.baseOffset > offset
+    })
+    for (const name of marks) await this.removeFile(name)
+    if (marks.length > 0) await disk.syncDirectory(directory)
   }
 
   private async cut(number: number, position: number, size: number, reason: string): Promise<void> {
@@ -472,8 +490,9 @@ class Loader {
     emptied.forgetFiles()
     for (const suffix of ['.index', '.timeindex'] as const) {
       // Emptied, not removed: its name is durable, and what a power cut brings back is not an old index.
-      await pool.use(emptied.path(suffix), 'write', (file) => file.truncate(0))
-      if (!this.names.has(segmentFileName(segment.baseOffset, suffix))) this.unsyncedNames = true
+      if (this.names.has(segmentFileName(segment.baseOffset, suffix))) {
+        await pool.use(emptied.path(suffix), 'write', (file) => file.truncate(0))
+      } else this.unsyncedNames = true
     }
     if (this.names.has(segmentFileName(segment.baseOffset, '.txnindex'))) await emptied.aborted.create()
     await emptied.aborted.empty()
@@ -506,77 +525,4 @@ class Loader {
       this.unsyncedNames = true
     }
   }
-}
-
-/** The headers of all batches with offsets in `from` to `to` (not included), in order. */
-async function visitHeaders(
-  pool: FilePool,
-  segments: readonly Segment[],
-  from: bigint,
-  to: bigint | undefined,
-  visit: (header: Buffer, at: number) => void,
-): Promise<void> {
-  for (const [i, segment] of segments.entries()) {
-    const next = segments[i + 1]?.baseOffset
-    if (next !== undefined && next <= from) continue
-    if (segment.size === 0 || (to !== undefined && segment.baseOffset >= to)) continue
-    const start = from > segment.baseOffset ? await segment.positionBelow(from) : 0
-    await pool.use(segment.path('.log'), 'read', (file) =>
-      scanBatches(file, {
-        ...headersOf(segment, start),
-        to: segment.writtenSize,
-        visit(header, at) {
-          if (to !== undefined && baseOffset(header, at) >= to) return false
-          if (lastOffset(header, at) >= from) visit(header, at)
-          return true
-        },
-      }),
-    )
-  }
-}
-
-/** Producer state as it was when the log ended at `offset`: the newest usable snapshot, and the batches since. */
-export async function loadProducerState(
-  storage: { disk: Disk; pool: FilePool; directory: string },
-  segments: readonly Segment[],
-  offset: bigint,
-  nowMs: number,
-): Promise<{ producers: ProducerState; snapshotOffset: bigint | undefined }> {
-  const { disk, pool, directory } = storage
-  const snapshots = (await disk.list(directory))
-    .map(({ name }) => parseSegmentFileName(name))
-    .filter((parsed) => parsed?.suffix === '.snapshot' && parsed.baseOffset <= offset)
-    .map((parsed) => parsed!.baseOffset)
-    // Of what came between an older one and the first segment nothing is known any more.
-    .filter((candidate) => segments.length === 0 || candidate >= segments[0].baseOffset)
-    .sort((a, b) => (a > b ? -1 : 1))
-  let producers = new ProducerState()
-  let snapshotOffset: bigint | undefined
-  for (const candidate of snapshots) {
-    const path = `${directory}/${segmentFileName(candidate, '.snapshot')}`
-    try {
-      producers = decodeProducerSnapshot(await disk.readFile(path), nowMs)
-      snapshotOffset = candidate
-      break
-    } catch (error) {
-      if (!(error instanceof DecodeError)) throw error
-      // Not synced when it was written: an older one and more of the log say the same.
-      await disk.remove(path)
-    }
-  }
-  const from = snapshotOffset ?? 0n
-  if (from < offset) await visitHeaders(pool, segments, from, offset, (header, at) => producers.update(header, at, nowMs))
-  return { producers, snapshotOffset }
-}
-
-/** With the transactions that end in `from` to `to` (not included): of those a snapshot made behind them does not tell. */
-export async function loadEndedTransactions(
-  storage: { disk: Disk; pool: FilePool; directory: string },
-  segments: readonly Segment[],
-  { from, to }: { from: bigint; to: bigint },
-  nowMs: number,
-): Promise<OpenTransactions> {
-  const { producers } = await loadProducerState(storage, segments, from, nowMs)
-  await visitHeaders(storage.pool, segments, from, to, (header, at) => producers.update(header, at, nowMs))
-  return producers.transactions
 }

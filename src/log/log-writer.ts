@@ -174,7 +174,8 @@ export class LogWriter {
     this.unsynced = this.unsynced.filter((segment) => segment.baseOffset < endOffset)
     this.current = active
     for (const waiter of this.waiters.splice(0)) {
-      if (waiter.offset <= endOffset) this.waiters.push(waiter)
+      if (waiter.offset <= flushedOffset) waiter.resolve()
+      else if (waiter.offset <= endOffset) this.waiters.push(waiter)
       else waiter.reject(new Error('the log was cut'))
     }
   }

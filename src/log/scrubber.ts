@@ -90,6 +90,8 @@ export class Scrubber {
     const { pool, report } = this.env
     const { topic, partition } = log
     const path = segment.path('.log')
+    // Of a cut that has begun already, no number tells the end.
+    await log.changes.over()
     const { cuts } = log
     const isThere = () => !segment.deleted && log.failed === undefined && log.cuts === cuts && log.segments.includes(segment)
     try {

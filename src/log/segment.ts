@@ -220,16 +220,18 @@ export class Segment {
     return this.index.hasUnsaved || this.timeIndex.hasUnsaved || this.aborted.hasUnsaved
   }
 
+  /** The offset index last: where it is, the others are, and what it lacks only makes searches longer. */
   async saveIndexes(): Promise<void> {
-    await this.index.save()
     await this.timeIndex.save()
     await this.aborted.save()
+    await this.index.save()
   }
 
+  /** In the same order. */
   async syncIndexes(): Promise<void> {
-    await this.index.sync()
     await this.timeIndex.sync()
     await this.aborted.sync()
+    await this.index.sync()
   }
 
   sync(): Promise<void> {

@@ -289,7 +289,10 @@ class History extends LogWriting {
       )
     for (let i = 0; i < 300 && this.disk.busy > 0 && !isSwapping(); i++) await this.simulation.step()
     if (isSwapping()) this.tally.count('swaps cut short')
-    for (let i = this.dice.below(30); i > 0; i--) await this.simulation.step()
+    // The moment when the new one is in place is a short one.
+    const untilInPlace = this.dice.chance(0.5)
+    for (let i = 0; i < 100 && untilInPlace && isSwapping(); i++) await this.simulation.step()
+    for (let i = this.dice.below(untilInPlace ? 3 : 30); i > 0; i--) await this.simulation.step()
     this.rethrow()
     this.end('power cut')
     await this.open()

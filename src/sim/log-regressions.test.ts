@@ -35,12 +35,24 @@ class Story {
     return this.simulation.settle(work)
   }
 
-  async open(): Promise<PartitionLog> {
+  private opening(): Promise<LogManager> {
     const { disk, clock, config, directories } = this
     const options = { disk, clock, random: this.simulation.stream('broker'), directories, config: () => config }
     const report = (event: LogEvent) => void this.events.push(event.event)
-    this.manager = await this.run(LogManager.open({ ...options, report }))
-    return this.manager.get('t', 0) ?? (await this.run(this.manager.create('t', TOPIC_ID, 0, config)))
+    return LogManager.open({ ...options, report })
+  }
+
+  async open(): Promise<PartitionLog> {
+    this.manager = await this.run(this.opening())
+    return this.manager.get('t', 0) ?? (await this.run(this.manager.create('t', TOPIC_ID, 0, this.config)))
+  }
+
+  /** A process that is to come up, and does not live to. */
+  async openCutShort(): Promise<void> {
+    void this.opening()
+    await this.chance(120)
+    this.disk = this.disk.kill()
+    this.clock = this.clock.restart()
   }
 
   async powerCut(): Promise<PartitionLog> {
@@ -286,4 +298,28 @@ onManyDisks('a cut that a failing disk overtakes fails, too', {}, async (story, 
   story.disk.faults = [{ under: '/d0/t-0', kinds: ['write'], code: 'EIO', probability: 1 }]
   for (let i = 0; i < 8; i++) log.append(batchOf(2), FROM_CLIENT)
   await assert.rejects(story.run(log.truncateTo(3n)), { code: 'KAFKA_STORAGE_ERROR' })
+})
+
+// Seed 31383.
+onManyDisks('who waits for a log to be flushed that is reset meanwhile waits no longer than for that', {}, async (story, log) => {
+  await story.append(log, 4)
+  const reset = log.resetTo(5n)
+  await story.chance(12)
+  const flushed = log.flush(5n).catch(() => {})
+  await story.run(Promise.all([reset, flushed]))
+})
+
+// Seed 32139.
+onManyDisks('indexes that a recovery has not come to the end of are made anew by the next', {}, async (story, log) => {
+  await story.append(log, 2, { timestamp: 5000n })
+  await story.append(log, 2, { timestamp: 2000n })
+  await story.run(log.roll())
+  await story.run(story.manager.checkpoint())
+  story.disk = story.disk.kill()
+  // As after a swap that was cut short.
+  await story.run(story.disk.remove('/d0/t-0/00000000000000000000.index'))
+  await story.openCutShort()
+  const again = await story.kill()
+  assert.equal((await story.run(again.offsetForTimestamp(3000n, again.endOffset)))?.offset, 0n)
+  assert.equal((await story.run(again.offsetOfMaxTimestamp(again.endOffset)))?.offset, 0n)
 })
