@@ -119,8 +119,9 @@ export class RunningProducer extends Running<'producer'> {
 
   /** One more, now that all is well. */
   async last(partition: number): Promise<Sent> {
-    // The topic may have grown.
-    await this.client.metadata([this.plan.topic])
+    // The topic may have grown. What connection there was may be to a process that has ended.
+    const { client } = this
+    await client.retrying('looking for new partitions', client.apiTimeoutMs, () => client.metadata([this.plan.topic]))
     const sent = this.send(partition)
     await Promise.all(this.unsettled)
     return sent
